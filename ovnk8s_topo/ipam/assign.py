@@ -1,0 +1,127 @@
+"""Who gets which address: the pure function behind every plan.
+
+Law: the outcome depends on subnets, claims and wanted owners alone; a living owner's address never moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ovnk8s_topo.addresses import Address, Subnet
+from ovnk8s_topo.ipam.pools import SubnetPools
+from ovnk8s_topo.ipam.refusals import AddressTaken, PoolExhausted, others_of
+
+Claims = Mapping[str, tuple[Address, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The outcome of `assign`.
+
+    given     owner -> its addresses, for every wanted owner that has some
+    problems  owner -> why it got none, for the rest
+    """
+
+    given: Mapping[str, tuple[Address, ...]]
+    problems: Mapping[str, str]
+
+
+def assign(
+    subnets: Sequence[Subnet],
+    excluded: Sequence[Subnet],
+    withheld: Sequence[Address],
+    claims: Claims,
+    wanted: Sequence[str],
+    *,
+    reserved: Sequence[Subnet] = (),
+    name: str = "subnets",
+) -> Assignment:
+    """Give every wanted owner one address of each subnet.
+
+    subnets    in the order in which an owner lists its addresses; without any, every owner gets ()
+    excluded, withheld, reserved, name  as for SubnetPools
+    claims     owner -> addresses in use. A wanted owner keeps its claim, and in its order, if that is one address
+               of each subnet that may be held; otherwise the claim is dropped and the owner gets fresh ones. What
+               owners that are not in `wanted` claim is given to nobody
+    wanted     owners without a usable claim get the lowest free addresses, served in this order
+    returns    who got what, and why the others got nothing. Two claims to one address are a problem of both
+               owners; neither moves and nobody else gets the address
+
+    SubnetsRefused  subnets or excludes contradict each other
+
+    Follows OVN-Kubernetes go-controller/pkg/allocator/ip/subnet/allocator.go; the clash rule is ours, because there
+    the second owner gets nothing or, once, the same address (ovn-kubernetes#5411).
+    """
+    owners = tuple(dict.fromkeys(wanted))
+    if not subnets:
+        return Assignment(dict.fromkeys(owners, ()), {})
+    pools = SubnetPools(subnets, excluded=excluded, withheld=withheld, reserved=reserved, name=name)
+    kept = {owner: claims[owner] for owner in owners if owner in claims and pools.fits(claims[owner])}
+    waiting = frozenset(owners)
+    holders = _holders(kept | {owner: claim for owner, claim in claims.items() if owner not in waiting})
+    for address, names in holders.items():
+        pools.keep(address, names[0])
+    problems = _clashes(kept, holders)
+    given = _serve(pools, owners, kept, problems)
+    return Assignment(given, problems)
+
+
+def gateway_of(subnet: Subnet) -> Address:
+    """Return the gateway address of a subnet: network + 1 (OVN-Kubernetes util/net.go GetNodeGatewayIfAddr).
+
+    ValueError  the subnet has a single address
+    """
+    return subnet.address(1)
+
+
+def management_of(subnet: Subnet) -> Address:
+    """Return the management port's address: network + 2 (OVN-Kubernetes util/net.go GetNodeManagementIfAddr).
+
+    ValueError  the subnet has fewer than three addresses
+    """
+    return subnet.address(2)
+
+
+def withheld_on_node(subnet: Subnet, *, hybrid_overlay: bool = False) -> tuple[Address, ...]:
+    """Return what a layer3 node's switch keeps for itself: gateway and management address, if the subnet has them.
+
+    hybrid_overlay  also network + 3 (only on the default network)
+
+    Follows OVN-Kubernetes ovn/logical_switch_manager/logical_switch_manager.go; secondary networks withhold the
+    management address too, though no port has it.
+    """
+    last = 3 if hybrid_overlay else 2
+    return tuple(subnet.address(offset) for offset in range(1, min(last + 1, subnet.size)))
+
+
+def _holders(claims: Claims) -> dict[Address, list[str]]:
+    holders: dict[Address, list[str]] = {}
+    for owner in sorted(claims):
+        for address in dict.fromkeys(claims[owner]):
+            holders.setdefault(address, []).append(owner)
+    return holders
+
+
+def _clashes(kept: Claims, holders: Mapping[Address, list[str]]) -> dict[str, str]:
+    problems: dict[str, str] = {}
+    for owner, claim in kept.items():
+        shared = [address for address in claim if len(holders[address]) > 1]
+        if shared:
+            named = "; ".join(f"{address} is claimed by {others_of(holders[address], owner)} too" for address in shared)
+            problems[owner] = f"{AddressTaken.upstream}: {named}"
+    return problems
+
+
+def _serve(
+    pools: SubnetPools, owners: Sequence[str], kept: Claims, problems: dict[str, str]
+) -> dict[str, tuple[Address, ...]]:
+    given: dict[str, tuple[Address, ...]] = {}
+    for owner in owners:
+        if owner in problems:
+            continue
+        try:
+            given[owner] = kept[owner] if owner in kept else pools.next(owner)
+        except PoolExhausted as error:
+            problems[owner] = f"{error.upstream}: {error.detail}"
+    return given

@@ -1,0 +1,247 @@
+"""The Northbound tables that this library writes: columns, keys, parents and who owns what.
+
+Adding a column is one line here; adding a table is one class here. The diff, the backends and the in-memory
+server read everything they need from these classes. Types and ranges follow ovn-nb(5), schema 7.0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, NamedTuple, TypeVar, cast
+
+from ovnk8s_topo.nb.columns import (
+    Column,
+    Value,
+    column_of,
+    integer,
+    key_text,
+    observed,
+    optional_boolean,
+    optional_integer,
+    reference,
+    references,
+    text,
+    text_map,
+    texts,
+)
+
+OWNER_KEY = "ovnk8s-topo/owner"
+"""The external_ids key under which a row carries the name of the owner that made it."""
+
+
+class Key(NamedTuple):
+    """How a row is called: its table and its name there."""
+
+    table: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.name}"
+
+
+Mark = Literal["external_ids", "uuid", "shared"]
+"""How a row's owner is known.
+
+external_ids  it carries `OWNER_KEY`
+uuid          the table has no external_ids; the row's uuid is the one that the owner would have given it
+shared        global, used by everybody: made when missing, completed, never changed otherwise and never deleted
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of the schema.
+
+    columns  by name, in declaration order
+    root     False: rows that nothing refers to any more are collected (RFC 7047 section 3.2)
+    indexed  the schema enforces unique names
+    parent   (table, column) whose members these rows are, () for root tables
+    mark     how the owner of a row is known
+    """
+
+    name: str
+    columns: Mapping[str, Column]
+    root: bool
+    indexed: bool
+    parent: tuple[str, str] | tuple[()]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of some table; subclasses add the columns."""
+
+    TABLE: ClassVar[Table]
+
+    @property
+    def key(self) -> Key:
+        """How the row is called."""
+        return Key(self.TABLE.name, cast(str, getattr(self, "name")))  # noqa: B009 - subclasses have it
+
+    @property
+    def parent_key(self) -> Key | None:
+        """The row that holds this one, None for rows that live on their own."""
+        parent = self.TABLE.parent
+        return Key(parent[0], cast(str, getattr(self, "parent"))) if parent else None  # noqa: B009
+
+    def get(self, column: str) -> Value:
+        """Return the value of a column by name."""
+        return cast(Value, getattr(self, column))
+
+    def values(self) -> Iterator[tuple[Column, Value]]:
+        """Yield every column with its value."""
+        for column in self.TABLE.columns.values():
+            yield column, self.get(column.name)
+
+
+TABLES: dict[str, Table] = {}
+"""Every table, by name, in the order in which rows are inserted."""
+
+ROW_TYPES: dict[str, type[Row]] = {}
+"""The row class of every table."""
+
+R = TypeVar("R", bound=Row)
+
+
+def _table(
+    name: str, *, root: bool, indexed: bool = True, parent: tuple[str, str] | tuple[()] = (), mark: Mark
+) -> Callable[[type[R]], type[R]]:
+    def register(cls: type[R]) -> type[R]:
+        found = ((f.name, column_of(f.metadata, f.name)) for f in fields(cls))
+        columns = {field_name: column for field_name, column in found if column is not None}
+        cls.TABLE = TABLES[name] = Table(name, columns, root, indexed, parent, mark)
+        ROW_TYPES[name] = cls
+        return cls
+
+    return register
+
+
+_IDENTITY = (OWNER_KEY, "k8s.ovn.org/network", "k8s.ovn.org/topology", "k8s.ovn.org/role", "k8s-ovn-topo-version")
+
+
+@_table("Meter_Band", root=False, indexed=False, mark="shared")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterBand(Row):
+    """What happens above a rate; shared by meters and found by value, for it has no name."""
+
+    action: str = text(enum=("drop",), default="drop")
+    rate: int = integer(1, 0xFFFFFFFF, default=1)
+    burst_size: int = integer(0, 0xFFFFFFFF)
+
+    @property
+    def name(self) -> str:
+        """The value itself: equal bands are one band."""
+        return f"{self.action} {self.rate} {self.burst_size}"
+
+
+@_table("Meter", root=True, mark="shared")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter(Row):
+    """A rate limit, used by name."""
+
+    name: str = key_text()
+    unit: str = text(enum=("kbps", "pktps"), default="pktps")
+    bands: frozenset[str] = references("Meter_Band", at_least=1)
+    fair: bool | None = optional_boolean()
+
+
+@_table("Copp", root=True, mark="shared")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copp(Row):
+    """Control plane protection: protocol to meter name."""
+
+    name: str = key_text()
+    meters: Mapping[str, str] = text_map(
+        "arp",
+        "arp-resolve",
+        "bfd",
+        "event-elb",
+        "icmp4-error",
+        "icmp6-error",
+        "reject",
+        "tcp-reset",
+        "svc-monitor",
+    )
+
+
+@_table("Load_Balancer_Group", root=True, mark="uuid")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancerGroup(Row):
+    """A group that switches and routers list; empty for secondary networks."""
+
+    name: str = key_text()
+
+
+@_table("Logical_Switch", root=True, indexed=False, mark="external_ids")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogicalSwitch(Row):
+    """A switch. Its `ports` are the rows that name it as their parent."""
+
+    name: str = key_text()
+    other_config: Mapping[str, str] = text_map("subnet", "exclude_ips", "ipv6_prefix")
+    external_ids: Mapping[str, str] = text_map(*_IDENTITY)
+    load_balancer_group: frozenset[str] = references("Load_Balancer_Group")
+    acls: frozenset[str] = observed()
+    qos_rules: frozenset[str] = observed()
+    forwarding_groups: frozenset[str] = observed()
+
+
+@_table("Logical_Router", root=True, indexed=False, mark="external_ids")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogicalRouter(Row):
+    """A router. Its `ports` are the rows that name it as their parent."""
+
+    name: str = key_text()
+    options: Mapping[str, str] = text_map("always_learn_from_arp_request")
+    external_ids: Mapping[str, str] = text_map(*_IDENTITY, "k8s-cluster-router")
+    copp: str | None = reference("Copp", strong=False)
+    static_routes: frozenset[str] = observed()
+    policies: frozenset[str] = observed()
+    nat: frozenset[str] = observed()
+
+
+@_table("Logical_Switch_Port", root=False, parent=("Logical_Switch", "ports"), mark="external_ids")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogicalSwitchPort(Row):
+    """A port of the switch named `parent`."""
+
+    name: str = key_text()
+    parent: str
+    type: str = text()
+    addresses: frozenset[str] = texts()
+    port_security: frozenset[str] = texts()
+    options: Mapping[str, str] = text_map("router-port", "network_name", "iface-id-ver", "requested-chassis")
+    external_ids: Mapping[str, str] = text_map(*_IDENTITY, "k8s.ovn.org/nad", "namespace", "pod")
+    tag_request: int | None = optional_integer(0, 4095)
+    # northd copies the request into `tag`, but releases up to 26.03 keep a stale one when the request goes.
+    tag: int | None = optional_integer(1, 4095, follows="tag_request")
+
+
+@_table("Logical_Router_Port", root=False, parent=("Logical_Router", "ports"), mark="external_ids")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogicalRouterPort(Row):
+    """A port of the router named `parent`."""
+
+    name: str = key_text()
+    parent: str
+    mac: str = text()
+    networks: frozenset[str] = texts(at_least=1)
+    external_ids: Mapping[str, str] = text_map(OWNER_KEY)
+
+
+@_table("Gateway_Chassis", root=False, parent=("Logical_Router_Port", "gateway_chassis"), mark="external_ids")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayChassis(Row):
+    """Where the router port named `parent` lives."""
+
+    name: str = key_text()
+    parent: str
+    chassis_name: str = text()
+    priority: int = integer(0, 32767)
+    external_ids: Mapping[str, str] = text_map(OWNER_KEY)
+
+
+def children_of(table: str) -> tuple[Table, ...]:
+    """Return the tables whose rows are members of rows of this one."""
+    return tuple(candidate for candidate in TABLES.values() if candidate.parent and candidate.parent[0] == table)

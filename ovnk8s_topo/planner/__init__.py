@@ -1,0 +1,11 @@
+"""Topology -> rows: the only place that knows what a topology looks like in OVN.
+
+Law: pure functions of topology and claims; no database, clock, randomness, environment or logging.
+"""
+
+from ovnk8s_topo.planner.addressing import Grant
+from ovnk8s_topo.planner.claims import Claims, claims_from_snapshot
+from ovnk8s_topo.planner.desired import Desired, desired_from_topology
+from ovnk8s_topo.planner.scope import scope_from_gaps
+
+__all__ = ["Claims", "Desired", "Grant", "claims_from_snapshot", "desired_from_topology", "scope_from_gaps"]

@@ -1,0 +1,71 @@
+"""Rows that more than one topology has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ovnk8s_topo.addresses import Address, Subnet
+from ovnk8s_topo.nb.tables import Copp, LoadBalancerGroup, LogicalSwitchPort, Meter, MeterBand, Row
+from ovnk8s_topo.planner import names
+from ovnk8s_topo.planner.style import RowStyle
+from ovnk8s_topo.spec import Network, Pod
+
+COPP = "ovnkube-default"
+PACKETS_PER_SECOND = 25
+
+
+def copp_rows(style: RowStyle) -> Iterator[Row]:
+    """Yield the control plane protection, one for the whole database (ovn/copp.go)."""
+    band = MeterBand(action="drop", rate=PACKETS_PER_SECOND)
+    yield band
+    for protocol in style.protocols:
+        yield Meter(name=_meter(protocol), unit="pktps", fair=True, bands=frozenset({band.name}))
+    yield Copp(name=COPP, meters={protocol: _meter(protocol) for protocol in style.protocols})
+
+
+def _meter(protocol: str) -> str:
+    return f"{protocol}-rate-limiter"
+
+
+def group_rows(network: Network, style: RowStyle) -> Iterator[Row]:
+    """Yield a network's load balancer groups."""
+    if style.groups:
+        yield from (LoadBalancerGroup(name=name) for name in names.load_balancer_groups(network.name))
+
+
+def flat_other_config(subnets: Sequence[Subnet]) -> dict[str, str]:
+    """Return other_config of a switch that serves all nodes.
+
+    Both releases overwrite the column for every subnet, so that only the last one is seen.
+    """
+    return subnet_config(subnets[-1]) if subnets else {}
+
+
+def subnet_config(subnet: Subnet) -> dict[str, str]:
+    """Return how a switch names its subnet: IPv4 with its mask, IPv6 without (ovn-nb(5) Logical_Switch)."""
+    return {"subnet": str(subnet)} if subnet.version == 4 else {"ipv6_prefix": str(subnet.network)}
+
+
+def pod_port_row(
+    network: Network, switch: str, pod: Pod, nad_key: str, mac: str, addresses: Sequence[Address]
+) -> LogicalSwitchPort:
+    """Return the port of one attachment (ovn/base_network_controller_pods.go).
+
+    mac, addresses  what the attachment has; without addresses port security checks the MAC alone
+    """
+    text = frozenset({" ".join([mac, *(str(address) for address in addresses)])})
+    options = {"requested-chassis": pod.node} | ({"iface-id-ver": pod.uid} if pod.uid else {})
+    return LogicalSwitchPort(
+        name=names.pod_port(nad_key, pod.namespace, pod.name),
+        parent=switch,
+        addresses=text,
+        port_security=text,
+        options=options,
+        external_ids={
+            "namespace": pod.namespace,
+            "pod": "true",
+            "k8s.ovn.org/network": network.name,
+            "k8s.ovn.org/nad": nad_key,
+            "k8s.ovn.org/topology": network.topology,
+        },
+    )

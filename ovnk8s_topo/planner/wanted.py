@@ -1,0 +1,65 @@
+"""Which attachments there are: pods x networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ovnk8s_topo.errors import Problem
+from ovnk8s_topo.planner import names
+from ovnk8s_topo.planner.topologies import BUILDERS
+from ovnk8s_topo.spec import Attachment, Given, Network, Pod, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One port that shall be."""
+
+    network: Network
+    pod: Pod
+    nad_key: str
+    attachment: Attachment
+
+    @property
+    def port(self) -> str:
+        """The port's name."""
+        return names.pod_port(self.nad_key, self.pod.namespace, self.pod.name)
+
+    @property
+    def switch(self) -> str:
+        """The name of the switch that the port is in."""
+        return BUILDERS[self.network.topology].switch_of(self.network, self.pod.node)
+
+    @property
+    def given(self) -> Given | None:
+        """What the pod was told already."""
+        return self.pod.given.get(self.nad_key)
+
+    @property
+    def label(self) -> str:
+        """What the attachment is called in messages."""
+        return f"{self.pod} ({self.nad_key})"
+
+    def problem(self, why: str, path: str = "networks") -> Problem:
+        """Return a fault of this attachment."""
+        return Problem(path, why, subject=self.label)
+
+
+def wanted_ports(topology: Topology) -> Iterator[Wanted]:
+    """Yield every attachment to a network of the topology, by namespace, name and order in the annotation.
+
+    Pods that are not scheduled, finished, or in the host's network have none. Attachments to definitions that are
+    not in the topology belong to somebody else.
+    """
+    networks = networks_by_nad(topology)
+    for pod in sorted(topology.pods, key=lambda pod: (pod.namespace, pod.name)):
+        if pod.has_ports:
+            for nad_key, attachment in pod.keyed_attachments():
+                nad = f"{attachment.namespace or pod.namespace}/{attachment.name}"
+                if nad in networks:
+                    yield Wanted(networks[nad], pod, nad_key, attachment)
+
+
+def networks_by_nad(topology: Topology) -> Mapping[str, Network]:
+    """Map every ``namespace/name`` of a NetworkAttachmentDefinition to its network."""
+    return {nad: network for network in topology.networks for nad in network.nad_keys}

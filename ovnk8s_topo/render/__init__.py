@@ -1,0 +1,4 @@
+"""What people and programs read.
+
+Law: values in, text out; nothing here decides, reads or writes.
+"""

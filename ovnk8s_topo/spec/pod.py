@@ -1,0 +1,90 @@
+"""A pod and its attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from ovnk8s_topo.addresses import Address, interface_from_text, mac_from_text
+from ovnk8s_topo.spec.attachment import Attachment, nad_keys
+from ovnk8s_topo.spec.base import Spec
+from ovnk8s_topo.spec.node import check_object_name
+from ovnk8s_topo.spec.selection import attachments_from_text
+
+FINISHED = frozenset({"Succeeded", "Failed"})
+
+
+class Given(Spec):
+    """What a pod was told already for one attachment (annotation k8s.ovn.org/pod-networks).
+
+    ips  addresses with prefix length, e.g. ``10.33.2.3/24``
+    mac  "" if the annotation has none
+    """
+
+    ips: tuple[str, ...] = ()
+    mac: str = ""
+
+    @field_validator("ips")
+    @classmethod
+    def _check_ips(cls, ips: tuple[str, ...]) -> tuple[str, ...]:
+        for text in ips:
+            interface_from_text(text)
+        return ips
+
+    @field_validator("mac")
+    @classmethod
+    def _check_mac(cls, mac: str) -> str:
+        return mac_from_text(mac) if mac else ""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """The addresses without prefix lengths."""
+        return tuple(interface_from_text(text)[0] for text in self.ips)
+
+
+class Pod(Spec):
+    """A pod.
+
+    networks      its attachments in order; also the text of the networks annotation, e.g. ``"l3-network@eth1"``
+    given         NAD key -> what the pod was told already; such addresses are kept
+    node          "" while it is not scheduled
+    host_network  such a pod has no ports
+    phase         Pending, Running, Succeeded, Failed, Unknown; finished pods have no ports
+    """
+
+    namespace: str = "default"
+    name: str
+    uid: str = ""
+    node: str = ""
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    networks: tuple[Attachment, ...] = ()
+    given: Mapping[str, Given] = Field(default_factory=dict)
+    host_network: bool = False
+    phase: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_networks(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("networks"), str):
+            namespace = str(values.get("namespace") or "default")
+            return {**values, "networks": attachments_from_text(values["networks"], namespace)}
+        return values
+
+    @field_validator("namespace", "name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        return check_object_name(name)
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether the pod takes part in networks at all: scheduled, not finished, not in the host's network."""
+        return bool(self.node) and not self.host_network and self.phase not in FINISHED
+
+    def keyed_attachments(self) -> tuple[tuple[str, Attachment], ...]:
+        """Return the attachments with their NAD keys, in the order of the annotation."""
+        return tuple(nad_keys(self.networks, self.namespace))
+
+    def __str__(self) -> str:
+        return f"Pod {self.namespace}/{self.name}"
