@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+pytest_plugins = ["ovnk8s_topo.testing"]
+
+_INTEGRATION = Path(__file__).parent / "integration"
+
+# No deadlines: a slow machine is not a wrong result. `ci` always tries the same examples, so that a red build is about
+# the change and not about luck; `dev` and `nightly` look for new ones.
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("dev", deadline=None, print_blob=True)
+settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_INTEGRATION):
+            item.add_marker(pytest.mark.ovn)
+        if "container_nb" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.docker)
