@@ -27,6 +27,11 @@ from ovnk8s_topo.sources import Manifests, read_manifests
 OK, ERROR, CHANGES, PRUNE_REFUSED, OUTCOME_UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes. Bad usage is an ERROR too: 2 says that there are changes."""
 
+FORGETFUL = "memory:"
+"""The default database: empty at the start, gone at the end."""
+
+WRITING = ("apply", "destroy")
+
 app = typer.Typer(
     name="ovnk8s-topo",
     help="Make an OVN Northbound database hold what OVN-Kubernetes networks ask for.",
@@ -60,7 +65,7 @@ class Wait(StrEnum):
     hv = "hv"
 
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="YAML or JSON manifests; - reads stdin.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="YAML or JSON manifests; - reads stdin.")]
 Nb = Annotated[
     str,
     typer.Option(
@@ -88,7 +93,7 @@ OutputFormat = Annotated[Format, typer.Option("--format", help="How data is prin
 @app.command()
 def plan(
     files: Files,
-    nb: Nb = "memory:",
+    nb: Nb = FORGETFUL,
     owner: Owner = DEFAULT_OWNER,
     style: Style = StyleName.y2024,
     prune: Prune = False,
@@ -120,7 +125,7 @@ def plan(
 @app.command()
 def apply(
     files: Files,
-    nb: Nb = "memory:",
+    nb: Nb = FORGETFUL,
     owner: Owner = DEFAULT_OWNER,
     style: Style = StyleName.y2024,
     prune: Prune = False,
@@ -135,8 +140,10 @@ def apply(
     certificate: Certificate = None,
     ca_cert: CaCert = None,
 ) -> int:
-    """Make the database hold what the manifests describe, by one transaction."""
+    """Write what the manifests describe, in one transaction."""
     manifests = _read(files, style, lenient, keep_going)
+    if nb == FORGETFUL:
+        _say("note: memory: is gone when this command ends; --nb names a file or a server")
     with _open(nb, private_key, certificate, ca_cert) as backend:
         done = Reconciler(backend, owner=owner, timeout_s=timeout).apply(
             manifests.topology,
@@ -152,7 +159,7 @@ def apply(
 
 @app.command()
 def show(
-    nb: Nb = "memory:",
+    nb: Nb = FORGETFUL,
     owner: Annotated[str | None, typer.Option(help="Show only rows of this owner.")] = None,
     timeout: Timeout = 30.0,
     output: OutputFormat = Format.text,
@@ -163,14 +170,18 @@ def show(
     """Print the switches, routers and ports of the database."""
     with _open(nb, private_key, certificate, ca_cert) as backend:
         snapshot = backend.snapshot(timeout_s=timeout)
-    as_json = output is Format.json
-    _print(json_from_snapshot(snapshot, owner) if as_json else text_from_snapshot(snapshot, owner))
+    if output is Format.json:
+        _print(json_from_snapshot(snapshot, owner))
+    elif text := text_from_snapshot(snapshot, owner):
+        _print(text)
+    else:
+        _say("no switches and no routers")
     return OK
 
 
 @app.command()
 def destroy(
-    nb: Nb = "memory:",
+    nb: Nb = FORGETFUL,
     owner: Owner = DEFAULT_OWNER,
     network: Annotated[list[str] | None, typer.Option(help="Only this network; may be repeated.")] = None,
     wait: WaitFor = Wait.nb,
@@ -184,6 +195,8 @@ def destroy(
     with _open(nb, private_key, certificate, ca_cert) as backend:
         done = Reconciler(backend, owner=owner, timeout_s=timeout).destroy(network or None, wait=wait.value)
     _print_result(done, output)
+    if done.plan.is_empty:
+        _say(f"note: {owner} has no rows" + (f" of {', '.join(network)}" if network else "") + " here")
     return OK
 
 
@@ -217,6 +230,8 @@ def _report(manifests: Manifests, made: Plan) -> bool:
         _say(f"ignored: {count} x {kind}")
     for notice in manifests.notices:
         _say(f"note: {notice}")
+    if not manifests.topology.networks:
+        _say("note: no network is described")
     problems = (*manifests.problems, *made.problems)
     for problem in problems:
         _say(f"left out: {problem}")
@@ -229,8 +244,9 @@ def _say(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        result = app(args=sys.argv[1:] if arguments is None else arguments, standalone_mode=False)
+        result = app(args=words, standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else OK
     except BrokenPipeError:
@@ -240,10 +256,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        return _fail(error)
+        return _fail(error, writes=bool(words) and words[0] in WRITING)
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception, *, writes: bool) -> int:
     if "OVNK8S_TOPO_DEBUG" in os.environ:
         raise error
     match error:
@@ -252,19 +268,25 @@ def _fail(error: Exception) -> int:
         case typer.Abort():
             return INTERRUPTED
         case typer.TyperException():
-            _say(f"ovnk8s-topo: {error.format_message()}")
+            _say(_usage_error(error.format_message()))
         case TopoError():
-            _say_error(error)
+            _say_error(error, writes=writes)
         case _:
             _say(f"ovnk8s-topo: internal error: {type(error).__name__}: {error}; OVNK8S_TOPO_DEBUG=1 shows where")
     return _exit_code(error)
 
 
-def _say_error(error: TopoError) -> None:
+def _usage_error(text: str) -> str:
+    if text.startswith("Usage:"):
+        return text
+    return f"ovnk8s-topo: {text.replace('Value error, ', '')}"
+
+
+def _say_error(error: TopoError, *, writes: bool) -> None:
     for line in str(error).splitlines() or [type(error).__name__]:
         _say(f"error: {line}")
-    written = isinstance(error, OutcomeUnknown | NotReached)
-    _say(error.remedy.value if written else f"nothing was written: {error.remedy.value}")
+    untouched = writes and not isinstance(error, OutcomeUnknown | NotReached)
+    _say(f"nothing was written: {error.remedy.value}" if untouched else error.remedy.value)
 
 
 def _exit_code(error: Exception) -> int:

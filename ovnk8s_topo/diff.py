@@ -1,125 +1,55 @@
 """What must change so that a database holds what is wanted: the difference as a value.
 
-Law: desired x actual -> change set. Printable, storable, invertible; equal inputs give equal change sets.
+Law: desired x actual -> change set (`changes`); equal inputs give equal change sets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
 
+from ovnk8s_topo.changes import (
+    Assign,
+    Change,
+    ChangeSet,
+    Delete,
+    Insert,
+    Members,
+    Move,
+    Part,
+    PutKeys,
+    Update,
+    apply_changes,
+    fits,
+    invert,
+    is_done,
+)
 from ovnk8s_topo.errors import OwnershipError, Problem
-from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.columns import Column
 from ovnk8s_topo.nb.ownership import named_owner, owned_by, uuid_of
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
 
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """A whole column gets another value."""
-
-    column: str
-    before: Value
-    after: Value
-
-
-@dataclass(frozen=True, slots=True)
-class PutKeys:
-    """Some keys of a map change; None stands for an absent key. All other keys stay as they are."""
-
-    column: str
-    before: Mapping[str, str | None]
-    after: Mapping[str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """Some members of a set come or go; all others stay."""
-
-    column: str
-    removed: frozenset[str]
-    added: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A child goes from its present holders to the row `after` (uuids)."""
-
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-
-
-Part = Assign | PutKeys | Members | Move
-
-
-@dataclass(frozen=True, slots=True)
-class Insert:
-    """A new row. `holders` are uuids of the rows that get it as a child, empty in root tables."""
-
-    uuid: str
-    row: Row
-    holders: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> Key:
-        """How the new row is called."""
-        return self.row.key
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """Changes of one existing row; `stored` is the row as it was read."""
-
-    stored: Stored
-    parts: tuple[Part, ...]
-
-    @property
-    def key(self) -> Key:
-        """How the row is called."""
-        return self.stored.key
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """An existing row goes; `stored` is the row as it was read, so that the deletion can be undone."""
-
-    stored: Stored
-
-    @property
-    def key(self) -> Key:
-        """How the row is called."""
-        return self.stored.key
-
-
-Change = Insert | Update | Delete
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeSet:
-    """Changes in the order in which they are made.
-
-    uuids  key -> uuid of every row that the changes refer to by name
-    """
-
-    changes: tuple[Change, ...] = ()
-    uuids: Mapping[Key, str] = field(default_factory=dict, repr=False)
-
-    def __iter__(self) -> Iterator[Change]:
-        return iter(self.changes)
-
-    def __len__(self) -> int:
-        return len(self.changes)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.changes
-
-    def of(self, kind: type[Insert] | type[Update] | type[Delete]) -> tuple[Change, ...]:
-        """Return the changes of one kind."""
-        return tuple(change for change in self.changes if isinstance(change, kind))
+__all__ = [
+    "Assign",
+    "Change",
+    "ChangeSet",
+    "Delete",
+    "Insert",
+    "Members",
+    "Move",
+    "Part",
+    "PutKeys",
+    "Rules",
+    "Update",
+    "apply_changes",
+    "diff",
+    "fits",
+    "invert",
+    "is_done",
+]
 
 
 def _everything(_: Stored) -> bool:
@@ -181,7 +111,14 @@ class _Differ:
                 self.problems.append((_taken(candidates[0], self.rules.owner), key))
         if ours:
             self.kept[key] = max(ours, key=lambda stored: (len(self.actual.children(stored.uuid)), stored.uuid))
-        self.uuids[key] = self.kept[key].uuid if key in self.kept else uuid_of(self.rules.owner, key)
+        self.uuids[key] = self.kept[key].uuid if key in self.kept else self.new_uuid(key)
+
+    def new_uuid(self, key: Key) -> str:
+        uuid = uuid_of(self.rules.owner, key)
+        # A row that somebody has renamed still has the uuid of its old name.
+        while uuid in self.actual.rows:
+            uuid = uuid_of(self.rules.owner, Key(key.table, uuid))
+        return uuid
 
     def adoptable(self, stored: Stored) -> bool:
         # A table without external_ids cannot say whose a row is; the name is all there is.
@@ -255,17 +192,19 @@ class _Differ:
                     yield Delete(stored)
 
     def duplicates(self) -> Iterator[Delete]:
-        """Rows of ours under a name that another row of ours bears already: faults, not leftovers."""
-        chosen = {stored.uuid for stored in self.kept.values()}
+        """Rows of ours under a name, or in a place, that another row of ours has already: faults, not leftovers."""
         gone = {
             stored.uuid
-            for key in self.kept
-            for stored in self.actual.named(key)
-            if stored.uuid not in chosen and owned_by(stored, self.rules.owner)
+            for rival in self.kept.values()
+            for stored in (*self.actual.named(rival.key), *self.actual.children(rival.uuid))
+            if not self.is_kept(stored) and owned_by(stored, self.rules.owner) and self.is_in_the_way(stored)
         }
         for uuid in sorted(gone):
             self.refuse_loss(self.actual.rows[uuid], gone)
             yield Delete(self.actual.rows[uuid])
+
+    def is_in_the_way(self, stored: Stored) -> bool:
+        return stored.key in self.kept or (stored.row.TABLE.sole and self.rules.covers(stored))
 
     def is_kept(self, stored: Stored) -> bool:
         return stored.key in self.kept and self.kept[stored.key].uuid == stored.uuid
@@ -275,11 +214,23 @@ class _Differ:
             return False
         return stored.key in self.kept or self.rules.covers(stored)
 
+    @cached_property
+    def users(self) -> Mapping[Key, list[Stored]]:
+        """Who refers to a row: the server refuses to delete it while they do."""
+        found: dict[Key, list[Stored]] = {}
+        for stored in self.actual.rows.values():
+            for target in _references(stored.row):
+                found.setdefault(target, []).append(stored)
+        return found
+
     def refuse_loss(self, stored: Stored, gone: set[str]) -> None:
         """Record a problem for everything of others that would vanish with the row."""
         for child in self.actual.children(stored.uuid):
             if child.uuid not in gone and not self.is_kept(child):
                 self.problems.append((_foreign_child(stored, child.key), stored.key))
+        for user in self.users.get(stored.key, ()):
+            if user.uuid not in gone and not self.is_kept(user):
+                self.problems.append((_foreign_user(stored, user.key), stored.key))
         for column, value in stored.row.values():
             if not column.ours and value:
                 count = Key(column.name, str(len(cast(frozenset[str], value))))
@@ -294,9 +245,10 @@ def _references(row: Row) -> Iterator[Key]:
 
 
 def _follow(column: Column, wanted: Row, stored: Stored) -> Iterator[Assign]:
-    desired, before = wanted.get(column.follows), stored.row.get(column.follows)
-    actual = stored.row.get(column.name)
-    if actual != desired and (desired != before or desired is None):
+    request, before = wanted.get(column.follows), stored.row.get(column.follows)
+    # ovn-nb(5) tag_request: 0 asks northd to choose a tag, so none is ours to write.
+    actual, desired = stored.row.get(column.name), request or None
+    if actual != desired and (request != before or request is None):
         yield Assign(column.name, actual, desired)
 
 
@@ -320,102 +272,5 @@ def _foreign_child(stored: Stored, child: Key) -> Problem:
     return Problem(child.table, f"deleting it would take {child} of somebody else with it", subject=str(stored.key))
 
 
-def fits(changes: ChangeSet, actual: Snapshot) -> bool:
-    """Tell whether every row that the changes touch is still as it was when they were computed."""
-    return all(_fits(change, actual) for change in changes)
-
-
-def _fits(change: Change, actual: Snapshot) -> bool:
-    if isinstance(change, Insert):
-        return change.uuid not in actual.rows and not actual.named(change.key)
-    return actual.rows.get(change.stored.uuid) == change.stored
-
-
-def is_done(changes: ChangeSet, actual: Snapshot) -> bool:
-    """Tell whether the changes have been made already, by us (and the reply was lost) or by somebody else."""
-    return all(_is_done(change, actual) for change in changes)
-
-
-def _is_done(change: Change, actual: Snapshot) -> bool:
-    match change:
-        case Insert(uuid, row, holders):
-            return uuid in actual.rows and not any(_unlike(row, holders, actual.rows[uuid]))
-        case Delete(stored):
-            return stored.uuid not in actual.rows
-        case Update(stored, parts):
-            after = _updated(stored, parts, actual.rows)
-            return stored.uuid in actual.rows and not any(_unlike(after.row, after.holders, actual.rows[stored.uuid]))
-
-
-def _unlike(row: Row, holders: tuple[str, ...], stored: Stored) -> Iterator[bool]:
-    yield row.key != stored.key or holders != stored.holders
-    for column, value in row.values():
-        if column.shape == "map":
-            yield any(
-                cast(Mapping[str, str], stored.row.get(column.name)).get(key) != text
-                for key, text in cast(Mapping[str, str], value).items()
-            )
-        elif column.ours and not column.follows:
-            yield value != stored.row.get(column.name)
-
-
-def apply_changes(actual: Snapshot, changes: Iterable[Change]) -> Snapshot:
-    """Return the snapshot as it is after the changes: the meaning of a change set, without a database."""
-    rows = dict(actual.rows)
-    for change in changes:
-        match change:
-            case Insert(uuid, row, holders):
-                rows[uuid] = Stored(uuid, row, holders)
-            case Delete(stored):
-                del rows[stored.uuid]
-            case Update(stored, parts):
-                rows[stored.uuid] = _updated(rows[stored.uuid], parts, rows)
-    return Snapshot(rows, actual.nb_cfg)
-
-
-def _updated(stored: Stored, parts: tuple[Part, ...], rows: Mapping[str, Stored]) -> Stored:
-    holders, values = stored.holders, cast(dict[str, Any], {})
-    for part in parts:
-        match part:
-            case Move(_, after):
-                holders = after
-                values["parent"] = rows[after[0]].key.name if after else ""
-            case Assign(column, _, after_value):
-                values[column] = after_value
-            case PutKeys(column, _, after_keys):
-                merged = {**cast(Mapping[str, str], stored.row.get(column)), **after_keys}
-                values[column] = {key: value for key, value in merged.items() if value is not None}
-            case Members(column, removed, added):
-                values[column] = cast(frozenset[str], stored.row.get(column)) - removed | added
-    return Stored(stored.uuid, replace(stored.row, **values), holders)
-
-
-def invert(changes: ChangeSet) -> ChangeSet:
-    """Return the change set that undoes `changes`.
-
-    What it cannot bring back: columns that this library does not know, of rows that `changes` deleted.
-    """
-    return ChangeSet(tuple(_inverse(change) for change in reversed(changes.changes)), changes.uuids)
-
-
-def _inverse(change: Change) -> Change:
-    match change:
-        case Insert(uuid, row, holders):
-            return Delete(Stored(uuid, row, holders))
-        case Delete(stored):
-            return Insert(stored.uuid, stored.row, stored.holders)
-        case Update(stored, parts):
-            after = _updated(stored, tuple(part for part in parts if not isinstance(part, Move)), {})
-            return Update(after, tuple(_inverse_part(part) for part in parts))
-
-
-def _inverse_part(part: Part) -> Part:
-    match part:
-        case Assign(column, before, after):
-            return Assign(column, after, before)
-        case PutKeys(column, before_keys, after_keys):
-            return PutKeys(column, after_keys, before_keys)
-        case Members(column, removed, added):
-            return Members(column, added, removed)
-        case Move(before_holders, after_holders):
-            return Move(after_holders, before_holders)
+def _foreign_user(stored: Stored, user: Key) -> Problem:
+    return Problem(user.table, f"it cannot be deleted while {user} refers to it", subject=str(stored.key))

@@ -12,14 +12,14 @@ from typing import Literal, Self
 
 from ovnk8s_topo.backends.contract import Committed, NbBackend
 from ovnk8s_topo.diff import ChangeSet, Delete, Rules, diff, fits, is_done
-from ovnk8s_topo.errors import AllocationError, ConflictError, OwnershipError, PruneRefused
+from ovnk8s_topo.errors import AllocationError, ConflictError, OwnershipError, Problem, PruneRefused, SpecError
 from ovnk8s_topo.nb.ownership import external_ids_of, marked, owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, claims_from_snapshot, desired_from_topology, scope_from_gaps
-from ovnk8s_topo.planner.names import load_balancer_groups
-from ovnk8s_topo.spec import Topology
+from ovnk8s_topo.planner.names import load_balancer_groups, prefix
+from ovnk8s_topo.spec import Gaps, Topology
 
 DEFAULT_OWNER = "ovnk8s-topo"
 
@@ -73,7 +73,7 @@ class Reconciler:
 
     def __init__(self, nb: NbBackend, *, owner: str = DEFAULT_OWNER, timeout_s: float = 30.0) -> None:
         if not owner or not owner.isprintable():
-            raise ValueError(f"owner must be a printable name (got {owner!r})")
+            raise SpecError([Problem("owner", "must be a printable name", given=repr(owner))])
         self.nb, self.owner, self.timeout_s = nb, owner, timeout_s
 
     def __enter__(self) -> Self:
@@ -133,9 +133,13 @@ class Reconciler:
     def verify(self, topology: Topology, *, timeout_s: float | None = None) -> Plan:
         """Compare the database with the topology: an empty plan means that it holds exactly what is wanted.
 
-        Unlike `plan`, leftovers count: rows of the owner that the topology does not describe appear as deletions.
+        Unlike `plan`, leftovers count: rows of the owner that the topology does not describe appear as deletions,
+        however many they are.
+
+        AllocationError, OwnershipError, BackendError  as for `plan`
         """
-        return self.plan(topology, prune=True, allow_mass_delete=True, timeout_s=timeout_s)
+        snapshot = self.nb.snapshot(timeout_s=self._timeout(timeout_s))
+        return _unguarded_plan(topology, snapshot, self.owner, Options(prune=True))
 
     def destroy(
         self, networks: Iterable[str] | None = None, *, wait: Wait = "nb", timeout_s: float | None = None
@@ -162,7 +166,8 @@ class Reconciler:
 
         done = self.nb.commit(decide, timeout_s=self._timeout(timeout_s), confirm=wait != "nb")
         self._wait(wait, done, deadline)
-        return Result(last[0], done.attempts)
+        # An attempt whose reply was lost has done it if the next one finds nothing to do.
+        return Result(replace(last[0], changes=done.changes), done.attempts)
 
     def _wait(self, wait: Wait, done: Committed, deadline: float) -> None:
         if wait != "nb":
@@ -176,37 +181,59 @@ def plan_from_snapshot(topology: Topology, snapshot: Snapshot, owner: str, optio
 
     The exceptions are those of `Reconciler.plan`, without BackendError.
     """
-    released_by = owner if options.prune else None
-    desired = desired_from_topology(topology, claims_from_snapshot(snapshot), released_by=released_by)
-    if desired.problems and not options.keep_going:
-        raise AllocationError(desired.problems)
-    desired, changes = _changes(desired, snapshot, owner, options)
-    covers = scope_from_gaps(desired.gaps, snapshot)
+    plan = _unguarded_plan(topology, snapshot, owner, options)
     if options.prune:
-        _check_prune(changes, snapshot, desired, owner, options)
-    leftovers = 0 if options.prune else sum(1 for _ in _leftovers(snapshot, desired, owner, covers))
-    return Plan(owner, changes, desired, leftovers)
+        _check_prune(plan, snapshot, options)
+    return plan
 
 
-def _changes(desired: Desired, snapshot: Snapshot, owner: str, options: Options) -> tuple[Desired, ChangeSet]:
+def _unguarded_plan(topology: Topology, snapshot: Snapshot, owner: str, options: Options) -> Plan:
     """Diff, and with keep_going leave out what belongs to others until the rest goes through."""
-    blocked: frozenset[tuple[str, str]] = frozenset()
+    claims = claims_from_snapshot(snapshot)
+    blocked: frozenset[Key] = frozenset()
+    problems: tuple[Problem, ...] = ()
     while True:
-        rows = RowSet(marked(row, owner) for row in desired.rows.values())
+        desired = desired_from_topology(topology, claims, released_by=owner if options.prune else None)
+        if desired.problems and not options.keep_going:
+            raise AllocationError(desired.problems)
+        desired = desired.without(blocked)
         covers = _unless(blocked, scope_from_gaps(desired.gaps, snapshot))
-        rules = Rules(owner=owner, adopt=options.adopt, prune=options.prune, covers=covers)
         try:
-            return desired, diff(rows, snapshot, rules)
+            changes = _changes(desired, snapshot, owner, options, covers)
         except OwnershipError as error:
-            keys = {Key(*key) for key in error.keys}
+            keys = frozenset(Key(*key) for key in error.keys)
             if not options.keep_going or keys <= blocked:
                 raise
             blocked |= keys
-            problems = desired.problems + error.problems
-            desired = replace(desired.without(keys), problems=problems)
+            problems += error.problems
+            topology = _leaving_alone(topology, keys - desired.rows.keys(), snapshot)
+            continue
+        leftovers = 0 if options.prune else sum(1 for _ in _leftovers(snapshot, desired, owner, covers))
+        return Plan(owner, changes, replace(desired, problems=desired.problems + problems), leftovers)
 
 
-def _unless(blocked: frozenset[tuple[str, str]], covers: Callable[[Stored], bool]) -> Callable[[Stored], bool]:
+def _changes(
+    desired: Desired, snapshot: Snapshot, owner: str, options: Options, covers: Callable[[Stored], bool]
+) -> ChangeSet:
+    rows = RowSet(marked(row, owner) for row in desired.rows.values())
+    return diff(rows, snapshot, Rules(owner=owner, adopt=options.adopt, prune=options.prune, covers=covers))
+
+
+def _leaving_alone(topology: Topology, keys: Iterable[Key], snapshot: Snapshot) -> Topology:
+    """Return the topology with gaps for rows that should go and cannot: what they hold is still in use."""
+    described = {network.name for network in topology.networks}
+    gaps = [topology.gaps]
+    for stored in (stored for key in keys for stored in snapshot.named(key)):
+        network = _network_of(stored, snapshot) or ""
+        node = stored.key.name.partition(prefix(network))[2]
+        if network in described and node:
+            gaps.append(Gaps(nodes=frozenset({node})))
+        elif network:
+            gaps.append(Gaps(networks=frozenset({network})))
+    return topology.model_copy(update={"gaps": Gaps.union(gaps)})
+
+
+def _unless(blocked: frozenset[Key], covers: Callable[[Stored], bool]) -> Callable[[Stored], bool]:
     return lambda stored: stored.key not in blocked and covers(stored)
 
 
@@ -216,8 +243,8 @@ def _leftovers(snapshot: Snapshot, desired: Desired, owner: str, covers: Callabl
             yield stored
 
 
-def _check_prune(changes: ChangeSet, snapshot: Snapshot, desired: Desired, owner: str, options: Options) -> None:
-    deletions = len(changes.of(Delete))
+def _check_prune(plan: Plan, snapshot: Snapshot, options: Options) -> None:
+    deletions, desired, owner = len(plan.changes.of(Delete)), plan.desired, plan.owner
     if not deletions:
         return
     if not desired.rows and desired.gaps.complete:

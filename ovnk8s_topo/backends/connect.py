@@ -23,7 +23,7 @@ def nb_from_connection(
                 calls an active connection method: ``unix:…``, ``tcp:…``, ``ssl:…``, several joined by commas
     the others  PEM files for ``ssl:``
 
-    SpecError           the text is none of these
+    SpecError           the text is none of these, or a PEM file is missing or useless
     BackendError        the file is not a snapshot of ours
     """
     if connection.startswith("memory:"):
@@ -36,4 +36,7 @@ def nb_from_connection(
         raise SpecError([Problem("--nb", why, given=connection)])
     from ovnk8s_topo.backends.ovsdb import OvsdbNb
 
-    return OvsdbNb(connection, private_key=private_key, certificate=certificate, ca_cert=ca_cert)
+    try:
+        return OvsdbNb(connection, private_key=private_key, certificate=certificate, ca_cert=ca_cert)
+    except (ValueError, OSError) as error:
+        raise SpecError([Problem("--nb", str(error), given=connection)]) from error

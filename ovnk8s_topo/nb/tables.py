@@ -58,6 +58,7 @@ class Table:
     indexed  the schema enforces unique names
     parent   (table, column) whose members these rows are, () for root tables
     mark     how the owner of a row is known
+    sole     a parent has one such row of an owner: another one is in its way, not left over
     """
 
     name: str
@@ -66,6 +67,7 @@ class Table:
     indexed: bool
     parent: tuple[str, str] | tuple[()]
     mark: Mark
+    sole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +107,18 @@ R = TypeVar("R", bound=Row)
 
 
 def _table(
-    name: str, *, root: bool, indexed: bool = True, parent: tuple[str, str] | tuple[()] = (), mark: Mark
+    name: str,
+    *,
+    root: bool,
+    indexed: bool = True,
+    parent: tuple[str, str] | tuple[()] = (),
+    mark: Mark,
+    sole: bool = False,
 ) -> Callable[[type[R]], type[R]]:
     def register(cls: type[R]) -> type[R]:
         found = ((f.name, column_of(f.metadata, f.name)) for f in fields(cls))
         columns = {field_name: column for field_name, column in found if column is not None}
-        cls.TABLE = TABLES[name] = Table(name, columns, root, indexed, parent, mark)
+        cls.TABLE = TABLES[name] = Table(name, columns, root, indexed, parent, mark, sole)
         ROW_TYPES[name] = cls
         return cls
 
@@ -230,7 +238,7 @@ class LogicalRouterPort(Row):
     external_ids: Mapping[str, str] = text_map(OWNER_KEY)
 
 
-@_table("Gateway_Chassis", root=False, parent=("Logical_Router_Port", "gateway_chassis"), mark="external_ids")
+@_table("Gateway_Chassis", root=False, parent=("Logical_Router_Port", "gateway_chassis"), mark="external_ids", sole=True)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayChassis(Row):
     """Where the router port named `parent` lives."""

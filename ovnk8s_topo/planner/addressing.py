@@ -1,16 +1,20 @@
-"""Who gets which slice, address and MAC: claims first, then the pools."""
+"""Who gets which slice, address and MAC on one network or one node's switch: claims first, then the pools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ovnk8s_topo.addresses import Address, Subnet, mac_from_address, mac_from_identity
 from ovnk8s_topo.errors import AllocationError, Problem
-from ovnk8s_topo.ipam import assign, assign_slices, withheld_on_node
+from ovnk8s_topo.ipam import SubnetPools, assign, assign_slices, withheld_on_node
 from ovnk8s_topo.planner.claims import Held, HeldSlices
+from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.wanted import Wanted
-from ovnk8s_topo.spec import Gaps, Layer3, Network, Node, Style
+from ovnk8s_topo.spec import Gaps, Layer3, Network, Node
+
+SMALLEST_SLICE = 4
+"""A slice holds a gateway and a management address (and network and broadcast address)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,12 @@ class Grant:
 class Granted:
     """Who got what, and who did not.
 
-    grants  port name -> what it gets
-    faults  why the others got nothing, with whom to leave alone
+    grants    port name -> what it gets
+    problems  port name -> why it gets nothing
     """
 
     grants: Mapping[str, Grant]
-    faults: tuple[tuple[Problem, Gaps], ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,91 +42,120 @@ class Sliced:
     """Which node has which slices of a layer3 network."""
 
     slices: Mapping[str, tuple[Subnet, ...]]
-    faults: tuple[tuple[Problem, Gaps], ...] = ()
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What the addresses of one switch are taken from.
+
+    withheld  what the network keeps for itself
+    """
+
+    name: str
+    subnets: Sequence[Subnet]
+    excluded: Sequence[Subnet] = ()
+    withheld: Sequence[Address] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """Addresses on a switch that belong to others than those who are to be served.
+
+    claims   holder -> addresses; a second claim to one of them is a problem
+    avoided  addresses of ports that are no pod's: newcomers do not get them, and who has one keeps it
+    """
+
+    claims: Mapping[str, tuple[Address, ...]]
+    avoided: Sequence[Address] = ()
+
+
+def pool_of_node(network: Layer3, slices: Sequence[Subnet]) -> Pool:
+    """Return the pool of a node's switch."""
+    withheld = [address for subnet in slices for address in withheld_on_node(subnet)]
+    return Pool(f"network {network.name}", slices, withheld=withheld)
+
+
+def pool_of_network(network: Network) -> Pool:
+    """Return the pool of a network with a single switch."""
+    return Pool(f"network {network.name}", network.ranges, network.excluded)
 
 
 def slice_nodes(network: Layer3, nodes: Sequence[Node], held: Mapping[str, HeldSlices]) -> Sliced:
     """Give every node its slices of a network.
 
-    held  slices in the database of nodes whose rows stay, described or not
+    held  node -> what its switch in the database has; of nodes whose rows stay, described or not
 
-    A node's own annotation goes before what the database says.
+    A node's own annotation goes before what the database says; either counts only where it fits the network.
     """
     claims = {node: found.slices for node, found in held.items()}
-    claims |= {node.name: found for node in nodes if (found := node.slices(network.name))}
+    claims |= {node.name: (*node.slices(network.name), *claims.get(node.name, ())) for node in nodes}
+    usable = {name: tuple(item for item in claim if item.size >= SMALLEST_SLICE) for name, claim in claims.items()}
     ranges = [(entry.subnet, entry.host_len) for entry in network.subnets]
-    wanted = sorted(node.name for node in nodes)
-    assigned = assign_slices(ranges, claims, wanted)
+    assigned = assign_slices(ranges, usable, sorted(node.name for node in nodes))
     faults = tuple(
-        (Problem("subnets", why, subject=f"network {network.name}, Node {node}"), Gaps(nodes={node}))
+        Fault(Gaps(nodes={node}), Problem("subnets", why, subject=f"network {network.name}, Node {node}"))
         for node, why in assigned.problems.items()
     )
     return Sliced(assigned.given, faults)
 
 
-def grant_node(network: Network, slices: Sequence[Subnet], wanted: Sequence[Wanted], held: Iterable[Held]) -> Granted:
-    """Give the attachments on one node's switch their addresses out of the node's slices."""
-    withheld = [address for subnet in slices for address in withheld_on_node(subnet)]
-    return _grant(network, slices, (), withheld, wanted, held)
+def grant_addresses(pool: Pool, wanted: Sequence[Wanted], held: Mapping[str, Held], in_use: InUse) -> Granted:
+    """Give the attachments of one switch their addresses and MACs.
 
+    wanted  by name; those without a claim are served in this order
+    held    port name -> what wanted ports have in the database
+    in_use  by others
 
-def grant_network(network: Network, wanted: Sequence[Wanted], held: Iterable[Held]) -> Granted:
-    """Give the attachments of a network with a single switch their addresses."""
-    return _grant(network, network.ranges, network.excluded, (), wanted, held)
-
-
-def refuse_requests(wanted: Iterable[Wanted], style: Style) -> Iterator[tuple[Problem, Wanted]]:
-    """Yield the attachments that ask for addresses on a network that hands out its own.
-
-    The 2023 releases ignored the wish, those of 2024 refuse the pod.
+    AllocationError  the pool's own description is at fault
     """
-    for item in wanted:
-        if item.attachment.ips and item.network.ranges and style != "2023":
-            why = "cannot ask for addresses on a network that has subnets: custom network configuration disabled"
-            yield item.problem(why, "ips"), item
-
-
-def _grant(
-    network: Network,
-    subnets: Sequence[Subnet],
-    excluded: Sequence[Subnet],
-    withheld: Sequence[Address],
-    wanted: Sequence[Wanted],
-    held: Iterable[Held],
-) -> Granted:
-    known = {item.port: item for item in held}
-    if not subnets:
-        return Granted(dict(_bring_own(wanted, known)))
+    if not pool.subnets:
+        return Granted(dict(_bring_own(wanted, held)))
     labels = {item.port: item.label for item in wanted}
-    claims = {labels.get(port, f"port {port}"): item.addresses for port, item in known.items()}
-    claims |= {item.label: item.given.addresses for item in wanted if item.given and item.given.ips}
-    try:
-        assigned = assign(subnets, excluded, withheld, claims, list(labels.values()), name=f"network {network.name}")
-    except AllocationError as error:
-        return Granted({}, tuple(_refused(error, wanted)))
-    grants = {
-        item.port: Grant(_mac(item, assigned.given[item.label]), assigned.given[item.label])
-        for item in wanted
-        if item.label in assigned.given
-    }
-    faults = [(item.problem(assigned.problems[item.label]), item) for item in wanted if item.label in assigned.problems]
-    return Granted(grants, tuple((problem, gap_of(item)) for problem, item in faults))
+    claims = dict(in_use.claims)
+    fits = _fits_in(pool)
+    for item in wanted:
+        if claim := _claim(item, held.get(item.port), fits):
+            claims[item.label] = claim
+    claimed = {address for claim in claims.values() for address in claim}
+    claims[""] = tuple(address for address in in_use.avoided if address not in claimed)
+    assigned = assign(pool.subnets, pool.excluded, pool.withheld, claims, tuple(labels.values()), name=pool.name)
+    given, problems = assigned.given, assigned.problems
+    return Granted(
+        {item.port: Grant(_mac(item, given[item.label]), given[item.label]) for item in wanted if item.label in given},
+        {item.port: problems[item.label] for item in wanted if item.label in problems},
+    )
 
 
-def gap_of(item: Wanted) -> Gaps:
-    """Return the gap that an attachment without addresses leaves."""
-    return Gaps(pods={f"{item.pod.namespace}/{item.pod.name}"})
+def _fits_in(pool: Pool) -> Callable[[Sequence[Address]], bool]:
+    """Return a test whether addresses are what an attachment may have; the pools are built on first use."""
+    pools: list[SubnetPools] = []
+
+    def fits(addresses: Sequence[Address]) -> bool:
+        if not pools:
+            pools.append(SubnetPools(pool.subnets, excluded=pool.excluded, withheld=pool.withheld, name=pool.name))
+        return pools[0].fits(addresses)
+
+    return fits
 
 
-def _refused(error: AllocationError, wanted: Sequence[Wanted]) -> Iterator[tuple[Problem, Gaps]]:
-    gaps = Gaps(networks={item.network.name for item in wanted})
-    yield from ((problem, gaps) for problem in error.problems)
+def _claim(item: Wanted, held: Held | None, fits: Callable[[Sequence[Address]], bool]) -> tuple[Address, ...]:
+    """Return the first that fits of what the pod was told and what its port has."""
+    told = [item.given.addresses] if item.given and item.given.ips else []
+    read = [addresses for _, addresses in held.readings] if held else []
+    claims = tuple(dict.fromkeys(claim for claim in (*told, *read) if claim))
+    if len(claims) < 2:
+        return claims[0] if claims else ()
+    return next((claim for claim in claims if fits(claim)), ())
 
 
 def _mac(item: Wanted, addresses: Sequence[Address]) -> str:
-    """Return the requested MAC, else the one the pod was told, else the one made from its first address."""
+    """Return the MAC that the pod was told, else the requested one, else the one made from its first address.
+
+    A pod keeps what it was told, whatever it asks for later (allocator/pod/pod_annotation.go).
+    """
     told = item.given.mac if item.given and item.given.addresses == addresses else ""
-    return item.attachment.mac or told or mac_from_address(addresses[0])
+    return told or item.attachment.mac or mac_from_address(addresses[0])
 
 
 @dataclass(slots=True)
@@ -131,29 +164,37 @@ class _Macs:
 
     taken: set[str] = field(default_factory=set)
 
-    def keep(self, mac: str) -> str:
-        self.taken.add(mac)
-        return mac
-
     def make(self, port: str) -> str:
         attempt = 0
         while (mac := mac_from_identity(f"{port}#{attempt}" if attempt else port)) in self.taken:
             attempt += 1
-        return self.keep(mac)
+        self.taken.add(mac)
+        return mac
 
 
-def _bring_own(wanted: Sequence[Wanted], known: Mapping[str, Held]) -> Iterator[tuple[str, Grant]]:
+def _bring_own(wanted: Sequence[Wanted], held: Mapping[str, Held]) -> Iterator[tuple[str, Grant]]:
     """Grant MACs where pods bring their addresses, or none, along."""
-    macs = _Macs({item.mac for item in known.values()})
-    fixed = {item.port: _fixed_mac(item, known) for item in wanted}
-    macs.taken.update(mac for mac in fixed.values() if mac)
-    for item in wanted:
-        own = item.attachment.addresses or (item.given.addresses if item.given else ())
-        yield item.port, Grant(fixed[item.port] or macs.make(item.port), own)
+    fixed = {item.port: _own(item, held.get(item.port)) for item in wanted}
+    macs = _Macs({mac for mac, _ in fixed.values() if mac})
+    for port, (mac, addresses) in fixed.items():
+        yield port, Grant(mac or macs.make(port), addresses)
 
 
-def _fixed_mac(item: Wanted, known: Mapping[str, Held]) -> str:
-    own = item.attachment.addresses or (item.given.addresses if item.given else ())
-    told = item.given.mac if item.given else ""
-    made = mac_from_address(own[0]) if own else ""
-    return item.attachment.mac or told or made or (known[item.port].mac if item.port in known else "")
+def _own(item: Wanted, held: Held | None) -> tuple[str, tuple[Address, ...]]:
+    """Return what an attachment brings along: what it was told, else what it asks for; the MAC "" if it is to be made.
+
+    A MAC that the port has already stays, for OVN-Kubernetes drew it at random.
+    """
+    told, asked = item.given, item.attachment
+    addresses = (told.addresses if told else ()) or asked.addresses
+    told_mac = told.mac if told and told.addresses == addresses else ""
+    made = mac_from_address(addresses[0]) if addresses else ""
+    return told_mac or asked.mac or made or (held.mac if held else ""), addresses
+
+
+def refused_network(network: Network, error: AllocationError) -> Iterator[Fault]:
+    """Yield the faults of a network whose description cannot be a pool."""
+    for problem in error.problems:
+        yield Fault(
+            Gaps(networks={network.name}), Problem(problem.path, problem.why, subject=f"network {network.name}")
+        )

@@ -12,110 +12,149 @@ from ovnk8s_topo.addresses import (
     Address,
     Subnet,
     address_from_text,
+    interface_from_text,
     mac_from_address,
     mac_from_text,
     subnet_from_text,
 )
 from ovnk8s_topo.nb.ownership import external_ids_of, named_owner
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import LogicalSwitch, LogicalSwitchPort
+from ovnk8s_topo.nb.tables import LogicalRouterPort, LogicalSwitch, LogicalSwitchPort
 from ovnk8s_topo.planner import names
 
 IPV6_SLICE = 64
 """A switch names its IPv6 prefix without the mask; slices of nodes always are /64."""
 
+Reading = tuple[str, tuple[Address, ...]]
+"""A MAC and the addresses behind it, as one entry of `addresses` or `port_security` names them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a pod's port in the database holds.
+    """What a switch port in the database holds, whatever it is for.
 
-    owner   the row's owner mark, None without one
-    switch  the switch it is in
-    uid     of the pod that the port was made for, "" if the row does not say
+    owner     the row's owner mark, None without one
+    network   the network that it says it belongs to, else that of its switch, "" if neither says
+    switch    the name of the switch it is in
+    is_pod    whether it says that it is a pod's
+    uid       of the pod that the port was made for, "" if the row does not say
+    readings  what it holds; more than one if its two columns differ, the more credible first
     """
 
     port: str
     owner: str | None
+    network: str
     switch: str
-    namespace: str
+    is_pod: bool
     uid: str
-    mac: str
-    addresses: tuple[Address, ...]
+    readings: tuple[Reading, ...]
+
+    @property
+    def mac(self) -> str:
+        """The MAC that it most likely has."""
+        return self.readings[0][0]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Every address that it may have."""
+        return tuple(dict.fromkeys(address for _, addresses in self.readings for address in addresses))
 
 
 @dataclass(frozen=True, slots=True)
 class HeldSlices:
-    """The slices of a node's switch in the database."""
+    """The subnets of a switch in the database.
+
+    owner    the row's owner mark, None without one
+    network  the layer3 network of which it says it is a node's switch, "" if it does not
+    slices   what the switch says; behind it, what its router port says
+    """
 
     owner: str | None
+    network: str
     slices: tuple[Subnet, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What is in use, by network name.
+    """What is in use.
 
-    ports   network -> port name -> what it holds
-    slices  network -> node name -> its slices
+    ports   port name -> what it holds
+    slices  switch name -> its slices
     """
 
-    ports: Mapping[str, Mapping[str, Held]] = field(default_factory=dict)
-    slices: Mapping[str, Mapping[str, HeldSlices]] = field(default_factory=dict)
+    ports: Mapping[str, Held] = field(default_factory=dict)
+    slices: Mapping[str, HeldSlices] = field(default_factory=dict)
 
 
 def claims_from_snapshot(snapshot: Snapshot) -> Claims:
-    """Read the claims of every network in a database, whoever wrote the rows."""
-    ports: dict[str, dict[str, Held]] = {}
-    slices: dict[str, dict[str, HeldSlices]] = {}
-    for stored in snapshot.table("Logical_Switch_Port"):
-        ids = external_ids_of(stored.row)
-        if ids.get("pod") == "true" and "k8s.ovn.org/network" in ids and (held := _held(stored)):
-            ports.setdefault(ids["k8s.ovn.org/network"], {})[held.port] = held
-    for stored in snapshot.table("Logical_Switch"):
-        ids = external_ids_of(stored.row)
-        network = ids.get("k8s.ovn.org/network", "")
-        before = names.prefix(network)
-        if ids.get("k8s.ovn.org/topology") == "layer3" and stored.key.name.startswith(before):
-            found = HeldSlices(named_owner(stored), tuple(_slices(stored)))
-            slices.setdefault(network, {})[stored.key.name.removeprefix(before)] = found
-    return Claims(ports, slices)
-
-
-def _held(stored: Stored) -> Held | None:
-    row = stored.row
-    assert isinstance(row, LogicalSwitchPort)
-    read = [parsed for text in (*row.addresses, *row.port_security) if (parsed := _mac_and_addresses(text))]
-    if not read:
-        return None
-    # Somebody may have spoilt one of the two columns: believe the one whose MAC fits its address.
-    mac, addresses = min(read, key=lambda pair: not (pair[1] and pair[0] == mac_from_address(pair[1][0])))
-    return Held(
-        port=row.name,
-        owner=named_owner(stored),
-        switch=row.parent,
-        namespace=row.external_ids.get("namespace", ""),
-        uid=row.options.get("iface-id-ver", ""),
-        mac=mac,
-        addresses=addresses,
+    """Read what every switch and every port in a database holds, whoever wrote the rows."""
+    ports = (held for stored in snapshot.table("Logical_Switch_Port") if (held := _held(stored, snapshot)))
+    gateways = {stored.key.name: stored for stored in snapshot.table("Logical_Router_Port")}
+    return Claims(
+        {held.port: held for held in ports},
+        {stored.key.name: _held_slices(stored, gateways) for stored in snapshot.table("Logical_Switch")},
     )
 
 
-def _mac_and_addresses(text: str) -> tuple[str, tuple[Address, ...]] | None:
-    mac, *rest = text.split()
+def _held(stored: Stored, snapshot: Snapshot) -> Held | None:
+    row = stored.row
+    assert isinstance(row, LogicalSwitchPort)
+    readings = _readings(row)
+    if not readings:
+        return None
+    switches = (snapshot.rows[uuid].row for uuid in stored.holders if uuid in snapshot.rows)
+    networks = (external_ids_of(said).get("k8s.ovn.org/network") for said in (row, *switches))
+    return Held(
+        port=row.name,
+        owner=named_owner(stored),
+        network=next(filter(None, networks), ""),
+        switch=row.parent,
+        is_pod=row.external_ids.get("pod") == "true",
+        uid=row.options.get("iface-id-ver", ""),
+        readings=readings,
+    )
+
+
+def _readings(row: LogicalSwitchPort) -> tuple[Reading, ...]:
+    texts = (*sorted(row.addresses), *sorted(row.port_security))
+    read = dict.fromkeys(reading for text in dict.fromkeys(texts) if (reading := _reading(text)))
+    # Somebody may have spoilt one of the two columns: believe the one whose MAC fits its address.
+    return tuple(sorted(read, key=lambda reading: not (reading[1] and reading[0] == mac_from_address(reading[1][0]))))
+
+
+def _reading(text: str) -> Reading | None:
+    mac, *rest = text.split() or [""]
     try:
         return mac_from_text(mac), tuple(address_from_text(part) for part in rest)
     except ValueError:
         return None
 
 
-def _slices(stored: Stored) -> Iterator[Subnet]:
+def _held_slices(stored: Stored, gateways: Mapping[str, Stored]) -> HeldSlices:
     row = stored.row
     assert isinstance(row, LogicalSwitch)
+    is_node_switch = row.external_ids.get("k8s.ovn.org/topology") == "layer3"
+    network = row.external_ids.get("k8s.ovn.org/network", "") if is_node_switch else ""
+    gateway = gateways.get(names.router_to_switch(row.name))
+    slices = [*_slices_of_switch(row), *(_slices_of_gateway(gateway) if gateway else ())]
+    return HeldSlices(named_owner(stored), network, tuple(dict.fromkeys(slices)))
+
+
+def _slices_of_switch(row: LogicalSwitch) -> Iterator[Subnet]:
     config = row.other_config
     texts = [config[key] for key in ("subnet",) if key in config]
     texts += [f"{config[key]}/{IPV6_SLICE}" for key in ("ipv6_prefix",) if key in config]
     for text in texts:
         try:
             yield subnet_from_text(text)
+        except ValueError:
+            continue
+
+
+def _slices_of_gateway(stored: Stored) -> Iterator[Subnet]:
+    assert isinstance(stored.row, LogicalRouterPort)
+    for text in sorted(stored.row.networks):
+        try:
+            yield interface_from_text(text)[1]
         except ValueError:
             continue

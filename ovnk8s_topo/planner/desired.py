@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ovnk8s_topo.addresses import Subnet
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.nb.rowset import RowSet
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
-from ovnk8s_topo.planner.addressing import (
-    Grant,
-    Granted,
-    gap_of,
-    grant_network,
-    grant_node,
-    refuse_requests,
-    slice_nodes,
-)
-from ovnk8s_topo.planner.claims import Claims, Held, HeldSlices
+from ovnk8s_topo.planner.addressing import Grant
+from ovnk8s_topo.planner.allocation import Allocation, allocate
+from ovnk8s_topo.planner.claims import Claims
 from ovnk8s_topo.planner.common import pod_port_row
+from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.style import STYLES
 from ovnk8s_topo.planner.topologies import BUILDERS
-from ovnk8s_topo.planner.wanted import Wanted, wanted_ports
-from ovnk8s_topo.spec import Gaps, Layer3, Network, Node, Topology
+from ovnk8s_topo.spec import Gaps, Network, Topology
+
+_RANKS = {table: rank for rank, table in enumerate(TABLES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a row was made for: a network, one of its nodes, or one attachment.
+
+    node, pod, nad_key  "" where they do not apply; the pod as ``namespace/name``
+    """
+
+    network: str
+    node: str = ""
+    pod: str = ""
+    nad_key: str = ""
+
+    def __str__(self) -> str:
+        if self.pod:
+            return f"Pod {self.pod} ({self.nad_key})"
+        return f"network {self.network}" + (f", Node {self.node}" if self.node else "")
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a network as a whole."""
+        return not (self.node or self.pod)
+
+    @property
+    def gap(self) -> Gaps:
+        """What to leave alone if the row cannot be had."""
+        if self.pod:
+            return Gaps(pods={self.pod})
+        return Gaps(nodes={self.node}) if self.node else Gaps(networks={self.network})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +58,38 @@ class Desired:
     problems  who got nothing, and why
     gaps      whose rows to leave alone: the topology's own gaps and those of `problems`
     grants    port name -> MAC and addresses of every attachment
-    makers    key of a row -> the gap that remains if the row cannot be had
+    units     key of a row -> what it was made for
     """
 
     rows: RowSet
     problems: tuple[Problem, ...] = ()
     gaps: Gaps = field(default_factory=Gaps)
     grants: Mapping[str, Grant] = field(default_factory=dict)
-    makers: Mapping[Key, Gaps] = field(default_factory=dict, repr=False)
+    units: Mapping[Key, Unit] = field(default_factory=dict, repr=False)
 
     def without(self, keys: Iterable[Key]) -> Desired:
-        """Return the same without some rows and everything that they hold, leaving gaps in their place."""
-        lost = set(keys) & self.rows.keys()
-        for key in sorted(self.rows, key=lambda key: list(TABLES).index(key.table)):
-            if self.rows[key].parent_key in lost:
+        """Return the same without some rows, leaving gaps in their place.
+
+        With a row goes what was made for the same network, node or attachment, and what hangs on that: half of it
+        is no use. Shared rows stay.
+        """
+        units = {self.units[key] for key in keys if key in self.units}
+        return self._without_units(units) if units else self
+
+    def _without_units(self, units: set[Unit]) -> Desired:
+        networks = {unit.network for unit in units if unit.is_network}
+        lost: set[Key] = set()
+        for key in sorted(self.rows, key=lambda key: _RANKS[key.table]):
+            unit = self.units[key]
+            made_for_them = unit in units or unit.network in networks
+            if self.rows[key].parent_key in lost or (made_for_them and TABLES[key.table].mark != "shared"):
                 lost.add(key)
-        gaps = self.gaps
-        for key in lost:
-            gaps |= self.makers[key]
-        return replace(self, rows=RowSet(row for key, row in self.rows.items() if key not in lost), gaps=gaps)
+        return replace(
+            self,
+            rows=RowSet(row for key, row in self.rows.items() if key not in lost),
+            gaps=Gaps.union([self.gaps, *(unit.gap for unit in units)]),
+            grants={port: grant for port, grant in self.grants.items() if _port_key(port) not in lost},
+        )
 
 
 NO_CLAIMS = Claims()
@@ -66,136 +103,54 @@ def desired_from_topology(topology: Topology, claims: Claims = NO_CLAIMS, *, rel
 
     The order of networks, nodes and pods does not matter: newcomers are served by name.
     """
-    return _Planner(topology, claims, released_by).run()
+    return _Planner(topology, allocate(topology, claims, released_by)).run()
 
 
 class _Planner:
-    def __init__(self, topology: Topology, claims: Claims, released_by: str | None) -> None:
-        self.topology, self.claims, self.released_by = topology, claims, released_by
+    def __init__(self, topology: Topology, allocation: Allocation) -> None:
+        self.topology, self.allocation = topology, allocation
         self.style = STYLES[topology.style]
         self.rows: dict[Key, Row] = {}
-        self.makers: dict[Key, tuple[str, Gaps]] = {}
-        self.faults: list[tuple[Problem, Gaps]] = []
-        self.grants: dict[str, Grant] = {}
-        self.collided: set[Key] = set()
+        self.units: dict[Key, Unit] = {}
+        self.spoilt: set[Unit] = set()
+        self.faults: list[Fault] = [*allocation.faults]
 
     def run(self) -> Desired:
-        wanted = list(wanted_ports(self.topology))
-        self.wanted_names = {item.port for item in wanted}
-        refused = list(refuse_requests(wanted, self.topology.style))
-        self.faults += [(problem, gap_of(item)) for problem, item in refused]
-        refused_ports = {item.port for _, item in refused}
-        by_network: dict[str, list[Wanted]] = {network.name: [] for network in self.topology.networks}
-        for item in wanted:
-            if item.port not in refused_ports:
-                by_network[item.network.name].append(item)
         for network in sorted(self.topology.networks, key=lambda network: network.name):
-            self.plan_network(network, by_network[network.name])
+            if network.name not in self.allocation.refused:
+                self.plan_network(network)
+        for item, grant in self.allocation.granted:
+            row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, grant.mac, grant.addresses)
+            pod = f"{item.pod.namespace}/{item.pod.name}"
+            self.add([row], Unit(item.network.name, pod=pod, nad_key=item.nad_key))
         return self.result()
 
     def result(self) -> Desired:
-        gaps = self.topology.gaps
-        for _, gap in self.faults:
-            gaps |= gap
-        problems = tuple(problem for problem, _ in self.faults if problem.why)
-        rows = RowSet(row for key, row in self.rows.items() if key not in self.collided)
-        makers = {key: gap for key, (_, gap) in self.makers.items()}
-        return Desired(rows, problems, gaps, self.grants, makers)
+        problems = tuple(fault.problem for fault in self.faults if fault.problem)
+        gaps = Gaps.union([self.topology.gaps, *(fault.gap for fault in self.faults)])
+        grants = {item.port: grant for item, grant in self.allocation.granted}
+        desired = Desired(RowSet(self.rows.values()), problems, gaps, grants, self.units)
+        return desired._without_units(self.spoilt) if self.spoilt else desired
 
-    def plan_network(self, network: Network, wanted: Sequence[Wanted]) -> None:
+    def plan_network(self, network: Network) -> None:
         builder = BUILDERS[network.topology]
-        maker = f"network {network.name}"
-        self.add(builder.network_rows(network, self.style), maker, Gaps(networks={network.name}))
-        held = [item for item in self.claims.ports.get(network.name, {}).values() if self.stays(network, item)]
-        if isinstance(network, Layer3):
-            self.plan_nodes(network, wanted, held)
-        else:
-            current = {item.port: item for item in wanted}
-            self.plan_ports(wanted, grant_network(network, wanted, _fitting(held, current)))
+        self.add(builder.network_rows(network, self.style), Unit(network.name))
+        slices = self.allocation.slices.get(network.name, {})
+        for node in sorted(self.topology.nodes, key=lambda node: node.name):
+            if node.name in slices:
+                rows = builder.node_rows(network, node, slices[node.name], self.style)
+                self.add(rows, Unit(network.name, node.name))
 
-    def plan_nodes(self, network: Layer3, wanted: Sequence[Wanted], held: Iterable[Held]) -> None:
-        nodes = sorted(self.topology.nodes, key=lambda node: node.name)
-        sliced = slice_nodes(network, nodes, self.staying_slices(network, nodes))
-        self.faults += sliced.faults
-        wanted_on: dict[str, list[Wanted]] = {}
-        for item in wanted:
-            wanted_on.setdefault(item.pod.node, []).append(item)
-        held_in: dict[str, list[Held]] = {}
-        for claim in held:
-            held_in.setdefault(claim.switch, []).append(claim)
-        for node in nodes:
-            if node.name in sliced.slices:
-                on_node = wanted_on.pop(node.name, [])
-                self.plan_node(network, node, sliced.slices[node.name], on_node, held_in)
-        for rest in wanted_on.values():
-            self.faults += [_homeless(item, self.topology.gaps) for item in rest]
-
-    def plan_node(
-        self,
-        network: Layer3,
-        node: Node,
-        slices: Sequence[Subnet],
-        wanted: Sequence[Wanted],
-        held_in: Mapping[str, Sequence[Held]],
-    ) -> None:
-        builder = BUILDERS[network.topology]
-        maker = f"network {network.name}, Node {node.name}"
-        self.add(builder.node_rows(network, node, slices, self.style), maker, Gaps(nodes={node.name}))
-        current = {item.port: item for item in wanted}
-        held = held_in.get(builder.switch_of(network, node.name), ())
-        here = [item for item in held if item.port in current or item.port not in self.wanted_names]
-        self.plan_ports(wanted, grant_node(network, slices, wanted, _fitting(here, current)))
-
-    def plan_ports(self, wanted: Sequence[Wanted], granted: Granted) -> None:
-        self.faults += granted.faults
-        for item in wanted:
-            if item.port in granted.grants:
-                grant = self.grants[item.port] = granted.grants[item.port]
-                row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, grant.mac, grant.addresses)
-                self.add([row], item.label, gap_of(item))
-
-    def add(self, rows: Iterable[Row], maker: str, gap: Gaps) -> None:
-        """Take rows in; two makers of one name are at fault both, unless they mean the same row."""
+    def add(self, rows: Iterable[Row], unit: Unit) -> None:
+        """Take rows in; two units that name different rows alike are both at fault."""
         for row in rows:
-            known = self.rows.setdefault(row.key, row)
-            other, other_gap = self.makers.setdefault(row.key, (maker, gap))
-            if known != row:
-                why = f"its {row.key} is that of {other} too: `-`, `/` and `.` are one in OVN names"
-                self.faults.append((Problem("name", why, subject=maker), gap | other_gap))
-                self.collided.add(row.key)
-
-    def stays(self, network: Network, held: Held) -> bool:
-        """Whether a port in the database keeps its addresses from others: it is wanted, or nobody removes it."""
-        gaps = self.topology.gaps
-        described = not (network.name in gaps.networks or not gaps.complete)
-        released = described and self.released_by is not None and held.owner == self.released_by
-        left_alone = any(held.port.endswith(f"_{pod.replace('/', '_')}") for pod in gaps.pods)
-        return held.port in self.wanted_names or not released or left_alone
-
-    def staying_slices(self, network: Layer3, nodes: Sequence[Node]) -> Mapping[str, HeldSlices]:
-        described = {node.name for node in nodes}
-        gaps = self.topology.gaps
-        return {
-            node: found
-            for node, found in self.claims.slices.get(network.name, {}).items()
-            if node in described
-            or node in gaps.nodes
-            or not gaps.complete
-            or self.released_by is None
-            or found.owner != self.released_by
-        }
+            if self.rows.setdefault(row.key, row) != row:
+                other = self.units[row.key]
+                why = f"its {row.key} is that of {other} too"
+                self.faults.append(Fault(unit.gap, Problem("name", why, subject=str(unit))))
+                self.spoilt |= {unit, other}
+            self.units.setdefault(row.key, unit)
 
 
-def _homeless(item: Wanted, gaps: Gaps) -> tuple[Problem, Gaps]:
-    """Return the fault of a pod whose node has no switch; the node's own fault has been told already."""
-    node = item.pod.node
-    why = "" if node in gaps.nodes else f"its node {node} has no subnet of network {item.network.name}"
-    return item.problem(why, "node"), gap_of(item)
-
-
-def _fitting(held: Iterable[Held], wanted: Mapping[str, Wanted]) -> Iterator[Held]:
-    """Yield what is held, except by ports whose pod has been replaced by another one of its name."""
-    for item in held:
-        pod = wanted[item.port].pod if item.port in wanted else None
-        if pod is None or not (item.uid and pod.uid) or item.uid == pod.uid:
-            yield item
+def _port_key(port: str) -> Key:
+    return Key("Logical_Switch_Port", port)

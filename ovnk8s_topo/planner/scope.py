@@ -40,8 +40,10 @@ class _Scope:
             for network in gaps.networks
             for name in names.load_balancer_groups(network)
         }
-        suffixes = (names.pod_suffix(*pod.split("/", 1)) for pod in sorted(gaps.pods))
+        suffixes = (names.pod_suffix(*pod.split("/", 1)) for pod in gaps.pods)
         self.pod_suffixes = tuple(f"_{suffix}" for suffix in suffixes)
+        self.node_suffixes = tuple(f"_{node}" for node in gaps.nodes)
+        self.prefixes = tuple(names.prefix(network) for network in gaps.networks)
 
     def covers(self, stored: Stored) -> bool:
         if stored.key in self.groups:
@@ -56,15 +58,17 @@ class _Scope:
         return found
 
     def is_gap(self, stored: Stored) -> bool:
-        ids = external_ids_of(stored.row)
-        network = ids.get("k8s.ovn.org/network", "")
-        if network in self.gaps.networks or self.is_node_gap(stored.key, network):
-            return True
-        return ids.get("pod") == "true" and stored.key.name.endswith(self.pod_suffixes)
+        # Names decide, for what a row says of itself may be spoilt; a node's name has no `_`, nor has a pod's.
+        match stored.key.table:
+            case "Logical_Switch" | "Logical_Router_Port":
+                return self.is_network_gap(stored) or stored.key.name.endswith(self.node_suffixes)
+            case "Logical_Switch_Port":
+                return self.is_network_gap(stored) or stored.key.name.endswith(self.pod_suffixes)
+            case _:
+                return self.is_network_gap(stored)
 
-    def is_node_gap(self, key: Key, network: str) -> bool:
-        if key.table == "Logical_Router_Port":
-            return any(key.name.endswith(f"_{node}") for node in self.gaps.nodes)
-        if key.table == "Logical_Switch":
-            return any(key.name == names.node_switch(network, node) for node in self.gaps.nodes)
-        return False
+    def is_network_gap(self, stored: Stored) -> bool:
+        network = external_ids_of(stored.row).get("k8s.ovn.org/network")
+        if network is not None:
+            return network in self.gaps.networks
+        return stored.key.table in ("Logical_Switch", "Logical_Router") and stored.key.name.startswith(self.prefixes)

@@ -7,28 +7,25 @@ from dataclasses import dataclass
 
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.planner import names
+from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.topologies import BUILDERS
-from ovnk8s_topo.spec import Attachment, Given, Network, Pod, Topology
+from ovnk8s_topo.spec import Attachment, Gaps, Given, Network, Pod, Topology
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One port that shall be."""
+    """One port that shall be.
+
+    port    its name
+    switch  the name of the switch that it is in
+    """
 
     network: Network
     pod: Pod
     nad_key: str
     attachment: Attachment
-
-    @property
-    def port(self) -> str:
-        """The port's name."""
-        return names.pod_port(self.nad_key, self.pod.namespace, self.pod.name)
-
-    @property
-    def switch(self) -> str:
-        """The name of the switch that the port is in."""
-        return BUILDERS[self.network.topology].switch_of(self.network, self.pod.node)
+    port: str
+    switch: str
 
     @property
     def given(self) -> Given | None:
@@ -40,9 +37,14 @@ class Wanted:
         """What the attachment is called in messages."""
         return f"{self.pod} ({self.nad_key})"
 
-    def problem(self, why: str, path: str = "networks") -> Problem:
+    @property
+    def gap(self) -> Gaps:
+        """What to leave alone if there is no port to be had."""
+        return Gaps(pods={f"{self.pod.namespace}/{self.pod.name}"})
+
+    def fault(self, why: str, path: str = "networks") -> Fault:
         """Return a fault of this attachment."""
-        return Problem(path, why, subject=self.label)
+        return Fault(self.gap, Problem(path, why, subject=self.label))
 
 
 def wanted_ports(topology: Topology) -> Iterator[Wanted]:
@@ -57,7 +59,12 @@ def wanted_ports(topology: Topology) -> Iterator[Wanted]:
             for nad_key, attachment in pod.keyed_attachments():
                 nad = f"{attachment.namespace or pod.namespace}/{attachment.name}"
                 if nad in networks:
-                    yield Wanted(networks[nad], pod, nad_key, attachment)
+                    yield _wanted(networks[nad], pod, nad_key, attachment)
+
+
+def _wanted(network: Network, pod: Pod, nad_key: str, attachment: Attachment) -> Wanted:
+    port = names.pod_port(nad_key, pod.namespace, pod.name)
+    return Wanted(network, pod, nad_key, attachment, port, BUILDERS[network.topology].switch_of(network, pod.node))
 
 
 def networks_by_nad(topology: Topology) -> Mapping[str, Network]:

@@ -22,7 +22,8 @@ def summary(changes: ChangeSet, leftovers: int = 0) -> str:
     new, changed, gone = (len(changes.of(kind)) for kind in (Insert, Update, Delete))
     text = f"{new} to insert, {changed} to update, {gone} to delete" if not changes.is_empty else "nothing to do"
     if leftovers:
-        text += f"; {leftovers} rows are no longer described (delete them with prune)"
+        rows, them = ("row is", "it") if leftovers == 1 else ("rows are", "them")
+        text += f"; {leftovers} {rows} no longer described (delete {them} with prune)"
     return text
 
 

@@ -7,9 +7,11 @@ is reproduced here. Two steps: `parse` makes a tree that knows its offsets, `Dec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from ovnk8s_topo.errors import Problem, SpecError
 
 Kind = Literal["object", "array", "string", "number", "bool", "null"]
 
@@ -36,6 +38,15 @@ class GoJsonError(ValueError):
         self.offset = offset
 
 
+class TextError(SpecError):
+    """A text inside of a document says something wrong; `offsets` are the places of the problems in it."""
+
+    def __init__(self, faults: Iterable[tuple[Problem, int]]) -> None:
+        faults = [*faults]
+        super().__init__(problem for problem, _ in faults)
+        self.offsets = tuple(offset for _, offset in faults)
+
+
 @dataclass(frozen=True, slots=True)
 class Json:
     """One value and where it starts.
@@ -54,6 +65,16 @@ class Json:
         """Return the last member of exactly this name."""
         found = [value for name, value in self.members if name == key]
         return found[-1] if found else None
+
+    def near(self, path: str) -> Json:
+        """Return the value at a path like ``ips[1]``, or the last one on the way to it."""
+        node = self
+        for name, index in re.findall(r"([^.\[\]]+(?![^\[]*\]))|\[([0-9]+)\]", path):
+            child = node.get(name) if name else node.items[int(index)] if int(index) < len(node.items) else None
+            if child is None:
+                break
+            node = child
+        return node
 
     def plain(self) -> object:
         """Return the value as Python objects; of duplicates the last one counts, numbers become int or float."""
@@ -74,16 +95,7 @@ def parse(text: str) -> Json:
 
     GoJsonError  with the text of Go's scanner, e.g. ``invalid character '#' looking for beginning of value``
     """
-    return _Scanner(text).document()
-
-
-def parse_first(text: str, at: int = 0) -> tuple[Json, int]:
-    """Parse the JSON value at an offset; returns it and where it ends.
-
-    GoJsonError  as `parse`; what follows the value is not looked at
-    """
-    scanner = _Scanner(text, at)
-    return scanner.value(), scanner.at
+    return Scanner(text).document()
 
 
 def quoted(char: str) -> str:
@@ -96,7 +108,7 @@ def quoted(char: str) -> str:
     return f"'\\u{byte:04x}'" if 0x80 <= byte <= 0xA0 or byte == 0xAD else f"'{chr(byte)}'"
 
 
-class _Scanner:
+class Scanner:
     """A recursive-descent reader; every method starts at `self.at` and leaves it behind what it read."""
 
     def __init__(self, text: str, at: int = 0) -> None:
@@ -104,6 +116,7 @@ class _Scanner:
         self.at = at
 
     def document(self) -> Json:
+        """Read the whole text."""
         found = self.value()
         self._skip()
         if self.at < len(self.text):
@@ -111,7 +124,8 @@ class _Scanner:
         return found
 
     def value(self) -> Json:
-        return self._value(0)
+        """Read one value."""
+        return self.nested(0)
 
     def _skip(self) -> None:
         match = _BLANKS.match(self.text, self.at)
@@ -126,7 +140,8 @@ class _Scanner:
     def _peek(self) -> str:
         return self.text[self.at : self.at + 1]
 
-    def _value(self, depth: int) -> Json:
+    def nested(self, depth: int) -> Json:
+        """Read a value that is inside of `depth` others."""
         if depth > MAX_DEPTH:
             raise GoJsonError("exceeded max depth", self.at)
         self._skip()
@@ -158,7 +173,7 @@ class _Scanner:
             if self._peek() != ":":
                 raise self._invalid("after object key")
             self.at += 1
-            yield key, self._value(depth + 1)
+            yield key, self.nested(depth + 1)
             if self._closes("}", "after object key:value pair"):
                 return
 
@@ -169,7 +184,7 @@ class _Scanner:
             self.at += 1
             return
         while True:
-            yield self._value(depth + 1)
+            yield self.nested(depth + 1)
             if self._closes("]", "after array element"):
                 return
 
@@ -252,6 +267,6 @@ class _Scanner:
 
 def whole_text(text: str) -> str:
     """Join surrogate pairs and put U+FFFD for surrogates that stand alone, as Go does."""
-    if not any("\ud800" <= char <= "\udfff" for char in text):
+    if text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

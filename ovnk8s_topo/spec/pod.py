@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from ovnk8s_topo.addresses import Address, interface_from_text, mac_from_text
+from ovnk8s_topo.errors import SpecError
 from ovnk8s_topo.spec.attachment import Attachment, nad_keys
-from ovnk8s_topo.spec.base import Spec
+from ovnk8s_topo.spec.base import Spec, under
 from ovnk8s_topo.spec.node import check_object_name
 from ovnk8s_topo.spec.selection import attachments_from_text
 
@@ -44,6 +45,13 @@ class Given(Spec):
         return tuple(interface_from_text(text)[0] for text in self.ips)
 
 
+def _attachments(text: str, namespace: str) -> tuple[Attachment, ...]:
+    try:
+        return attachments_from_text(text, namespace)
+    except SpecError as error:
+        raise SpecError(under("networks", problem) for problem in error.problems) from error
+
+
 class Pod(Spec):
     """A pod.
 
@@ -68,14 +76,18 @@ class Pod(Spec):
     @classmethod
     def _read_networks(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(values.get("networks"), str):
-            namespace = str(values.get("namespace") or "default")
-            return {**values, "networks": attachments_from_text(values["networks"], namespace)}
+            return {**values, "networks": _attachments(values["networks"], str(values.get("namespace") or "default"))}
         return values
 
     @field_validator("namespace", "name")
     @classmethod
     def _check_name(cls, name: str) -> str:
         return check_object_name(name)
+
+    @field_validator("node")
+    @classmethod
+    def _check_node(cls, node: str) -> str:
+        return check_object_name(node) if node else ""
 
     @property
     def has_ports(self) -> bool:

@@ -36,7 +36,7 @@ from ovnk8s_topo.spec.go_fields import (
     read_into,
     string,
 )
-from ovnk8s_topo.spec.go_json import GoJsonError, Json, parse
+from ovnk8s_topo.spec.go_json import GoJsonError, Json, TextError, parse
 
 _PREFIX = "parsePodNetworkAnnotation: "
 _JSON_PREFIX = _PREFIX + "failed to parse pod Network Attachment Selection Annotation JSON format: "
@@ -60,22 +60,14 @@ MAX_INTERFACE_BYTES = 15
 """What Linux takes, and Multus checks (IFNAMSIZ without the final zero)."""
 
 
-class SelectionError(SpecError):
-    """The text selects nothing that can be attached; `offsets` are the places of the problems in the text."""
-
-    def __init__(self, faults: list[tuple[Problem, int]]) -> None:
-        super().__init__(problem for problem, _ in faults)
-        self.offsets = tuple(offset for _, offset in faults)
-
-
 def attachments_from_text(text: str, namespace: str) -> tuple[Attachment, ...]:
     """Parse the annotation: ``[namespace/]name[@interface]`` separated by commas, or a JSON list of objects.
 
-    text       JSON if there is a `[`, `{` or `"` anywhere in it, as in both known parsers; an empty text selects nothing
+    text       JSON if there is a `[`, `{` or `"` anywhere in it, as in both known parsers; "" selects nothing
     namespace  the pod's, for elements that name none
     returns    one attachment an element, in the order of the text; duplicates stay
 
-    SelectionError  with every fault; `path` is the element, e.g. ``[1].ips``
+    TextError  with every fault; `path` is the element, e.g. ``[1].ips``
 
     Follows network-attachment-definition-client pkg/utils/net-attach-def.go and multus-cni
     pkg/k8sclient/k8sclient.go.
@@ -86,7 +78,7 @@ def attachments_from_text(text: str, namespace: str) -> tuple[Attachment, ...]:
     parse_form = _from_json if any(mark in text for mark in '[{"') else _from_list
     found = tuple(parse_form(text, namespace, faults))
     if faults:
-        raise SelectionError(faults)
+        raise TextError(faults)
     return found
 
 
@@ -185,9 +177,9 @@ def _from_json(text: str, namespace: str, faults: list[tuple[Problem, int]]) -> 
         return
     for index, (value, item) in enumerate(zip(values, node.items, strict=True)):
         problems = [*_element_faults(value)]
-        faults += [(under(f"[{index}]", problem), item.offset) for problem in problems]
+        faults += [(under(f"[{index}]", problem), item.near(problem.path).offset) for problem in problems]
         if not problems:
-            yield from _attachment(value, namespace, index, item.offset, faults)
+            yield from _attachment(value, namespace, index, item, faults)
 
 
 def _element_faults(value: object) -> Iterator[Problem]:
@@ -224,10 +216,10 @@ def _ip_faults(path: str, text: str) -> Iterator[Problem]:
 
 
 def _attachment(
-    value: dict[str, object], namespace: str, index: int, offset: int, faults: list[tuple[Problem, int]]
+    value: dict[str, object], namespace: str, index: int, item: Json, faults: list[tuple[Problem, int]]
 ) -> Iterator[Attachment]:
     given = {_ATTACHMENT_FIELDS.get(key, key): part for key, part in value.items() if part not in (None, "")}
     try:
         yield Attachment(**{"namespace": namespace, **given})
     except SpecError as error:
-        faults += [(under(f"[{index}]", problem), offset) for problem in error.problems]
+        faults += [(under(f"[{index}]", problem), item.near(problem.path).offset) for problem in error.problems]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.spec.base import Spec
 from ovnk8s_topo.spec.cluster import Cluster, check_overlaps
-from ovnk8s_topo.spec.network import AnyNetwork, Network
+from ovnk8s_topo.spec.network import NETWORK_TYPES, AnyNetwork, Network
 from ovnk8s_topo.spec.node import Node
 from ovnk8s_topo.spec.pod import Pod
 
@@ -37,13 +37,19 @@ class Gaps(Spec):
     pods: frozenset[str] = frozenset()
     complete: bool = True
 
-    def __or__(self, other: Gaps) -> Gaps:
-        return Gaps(
-            networks=self.networks | other.networks,
-            nodes=self.nodes | other.nodes,
-            pods=self.pods | other.pods,
-            complete=self.complete and other.complete,
+    @classmethod
+    def union(cls, gaps: Iterable[Gaps]) -> Gaps:
+        """Return all of several gaps."""
+        parts = tuple(gaps)
+        return cls(
+            networks=frozenset().union(*(part.networks for part in parts)),
+            nodes=frozenset().union(*(part.nodes for part in parts)),
+            pods=frozenset().union(*(part.pods for part in parts)),
+            complete=all(part.complete for part in parts),
         )
+
+    def __or__(self, other: Gaps) -> Gaps:
+        return Gaps.union((self, other))
 
 
 class Topology(Spec):
@@ -55,6 +61,8 @@ class Topology(Spec):
 
     SpecError  a fault of any part, or between parts: equal names, names that share an OVN name, overlapping subnets
     """
+
+    union_tags: ClassVar[frozenset[str]] = frozenset(NETWORK_TYPES)
 
     networks: tuple[AnyNetwork, ...] = ()
     nodes: tuple[Node, ...] = ()

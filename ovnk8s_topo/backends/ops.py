@@ -1,0 +1,374 @@
+"""Change sets as guarded OVSDB operations.
+
+Law: pure. ChangeSet x Snapshot x Schema -> the operations of one transaction (RFC 7047 section 5.2). Every change
+carries the guards that make it fail, not go astray, when the database is no longer as it was read.
+
+The order inside a transaction is: all guards, inserts, updates, mutations, deletes. Guards come first because a
+`wait` sees what the operations before it did. References and unique indexes are checked by the server at the end,
+so the order of the rest is for the reader only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, Part, PutKeys, Update
+from ovnk8s_topo.errors import Problem, RowError
+from ovnk8s_topo.nb.check import check_rows, check_value
+from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.rowset import Snapshot, Stored
+from ovnk8s_topo.nb.tables import TABLES, Key, Row, Table, children_of
+
+Operation = dict[str, object]
+"""One operation of a transaction, ready for a JSON encoder."""
+
+DATABASE = "OVN_Northbound"
+GLOBAL = "NB_Global"
+GLOBAL_COLUMNS = ("nb_cfg", "sb_cfg", "hv_cfg")
+"""The table that carries the numbers for confirmations, and these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a server can hold.
+
+    tables   table -> names of its columns
+    version  the schema's version, for messages
+    """
+
+    tables: Mapping[str, frozenset[str]]
+    version: str
+
+    @classmethod
+    def full(cls, version: str = "7.0.0") -> Schema:
+        """Return the schema that has all that `nb.tables` knows: for backends without a server."""
+        tables = {name: frozenset(wanted_columns(table)) for name, table in TABLES.items()}
+        return cls({**tables, GLOBAL: frozenset(GLOBAL_COLUMNS)}, version)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, object]) -> Schema:
+        """Read a database schema as ovsdb-server sends it (RFC 7047 section 3.2)."""
+        tables = cast(Mapping[str, Mapping[str, Mapping[str, object]]], document["tables"])
+        columns = {name: frozenset(table["columns"]) for name, table in tables.items()}
+        return cls(columns, str(document.get("version", "unknown")))
+
+    def has(self, table: str, column: str) -> bool:
+        """Tell whether the server has this column."""
+        return column in self.tables.get(table, ())
+
+
+def wanted_columns(table: Table) -> Iterator[str]:
+    """Yield the columns of a table that this library reads: its own and those that hold children."""
+    yield from table.columns
+    yield from (child.parent[1] for child in children_of(table.name) if child.parent)
+
+
+def encode(changes: ChangeSet, actual: Snapshot, schema: Schema) -> list[Operation]:
+    """Return the operations that make `changes`, with all guards; nothing for an empty change set.
+
+    actual  the database as the one who decided on the changes saw it
+    schema  columns that the server lacks are left out while they hold their default
+
+    RowError  a value breaks the schema's types or ranges, a reference has no target, or the server lacks a column
+              (or table) that a row needs. Checked here because python-ovs would drop a bad value without a word.
+
+    Guards, every one a `wait` with timeout 0 (without it the server holds the transaction back for ever,
+    ovn-kubernetes#2764): see `_Encoder.guards` and `_Encoder.name_guards`.
+    """
+    _check(changes)
+    return _Encoder(changes, actual, schema).run()
+
+
+def confirmation(*, exists: bool = True) -> list[Operation]:
+    """Return the operations that raise NB_Global.nb_cfg by one and read the new number back, in this order.
+
+    exists  False when the database has no NB_Global row yet: then it is made, as ovn-nbctl(8) and northd do
+    """
+    raised: Operation = {"op": "mutate", "table": GLOBAL, "where": [], "mutations": [["nb_cfg", "+=", 1]]}
+    made: Operation = {"op": "insert", "table": GLOBAL, "row": {"nb_cfg": 1}}
+    return [raised if exists else made, {"op": "select", "table": GLOBAL, "where": [], "columns": ["nb_cfg"]}]
+
+
+def to_json(column: Column, value: Value, uuids: Mapping[str, str] | None = None) -> object:
+    """Return a column's value as RFC 7047 section 5.1 writes it.
+
+    uuids  target's name -> uuid, needed for references
+    """
+
+    def atom(member: object) -> object:
+        if column.base != "uuid":
+            return member
+        return ["uuid", uuids[cast(str, member)] if uuids is not None else member]
+
+    match column.shape:
+        case "map":
+            return _map(cast(Mapping[str, str], value))
+        case "set":
+            return ["set", [atom(member) for member in sorted(cast(frozenset[str], value))]]
+        case "optional" if value is None:
+            return ["set", []]
+        case _:
+            return atom(value)
+
+
+def _map(value: Mapping[str, str]) -> object:
+    return ["map", [[key, value[key]] for key in sorted(value)]]
+
+
+def _uuid_set(uuids: Iterable[str]) -> object:
+    return ["set", [["uuid", uuid] for uuid in sorted(set(uuids))]]
+
+
+def _where(uuid: str) -> object:
+    return [["_uuid", "==", ["uuid", uuid]]]
+
+
+def _wait(table: str, where: object, columns: list[str], rows: list[dict[str, object]]) -> Operation:
+    return {
+        "op": "wait",
+        "table": table,
+        "timeout": 0,
+        "where": where,
+        "columns": columns,
+        "until": "==",
+        "rows": rows,
+    }
+
+
+@dataclass(slots=True)
+class _Guard:
+    """What must still be true of one existing row: it is there, and these columns are as read."""
+
+    table: str
+    columns: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Mutation:
+    """All mutations of one existing row, so that a holder of many children gets one operation."""
+
+    table: str
+    changed: list[object] = field(default_factory=list)
+    lost: dict[str, list[str]] = field(default_factory=dict)
+    gained: dict[str, list[str]] = field(default_factory=dict)
+
+    def operation(self, uuid: str) -> Operation:
+        # Children leave before others come: a child may go from one holder column to itself in odd change sets.
+        lost = [[column, "delete", _uuid_set(uuids)] for column, uuids in self.lost.items()]
+        gained = [[column, "insert", _uuid_set(uuids)] for column, uuids in self.gained.items()]
+        mutations = [*self.changed, *lost, *gained]
+        return {"op": "mutate", "table": self.table, "where": _where(uuid), "mutations": mutations}
+
+
+class _Encoder:
+    def __init__(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> None:
+        self.changes, self.actual, self.schema = changes, actual, schema
+        self.problems: list[Problem] = []
+        self.inserted = {change.uuid: dict[str, object]() for change in changes if isinstance(change, Insert)}
+        self.deleted = {change.stored.uuid for change in changes if isinstance(change, Delete)}
+        self.children: dict[str, dict[str, list[str]]] = {}
+        self.guarded: dict[str, _Guard] = {}
+        self.updated: dict[str, dict[str, object]] = {}
+        self.mutated: dict[str, _Mutation] = {}
+        self.new_uuids = {change.key: change.uuid for change in changes if isinstance(change, Insert)}
+
+    def run(self) -> list[Operation]:
+        for change in self.changes:
+            match change:
+                case Insert():
+                    self.insert(change)
+                case Update():
+                    self.update(change)
+                case Delete():
+                    self.delete(change.stored)
+        operations = [*self.name_guards(), *self.guards(), *self.writes()]
+        if self.problems:
+            raise RowError(self.problems)
+        return operations
+
+    # What is to be done, collected per row ---------------------------------------------------------------------
+
+    def insert(self, change: Insert) -> None:
+        table = change.row.TABLE
+        if table.name not in self.schema.tables:
+            self.refuse(change.row, "", change.key.name, f"the server's schema {self.schema.version} has no such table")
+        for column, value in change.row.values():
+            if value != column.default and column.ours and self.known(change.row, column, value):
+                self.inserted[change.uuid][column.name] = self.json(change.row, column, value)
+        for holder in change.holders:
+            self.gain(table, holder, change.uuid)
+
+    def update(self, change: Update) -> None:
+        self.guard(change.stored)
+        for part in change.parts:
+            match part:
+                case Assign():
+                    self.assign(change.stored, part)
+                case PutKeys():
+                    self.put_keys(change.stored, part)
+                case Members():
+                    self.members(change.stored, part)
+                case Move(before, after):
+                    self.lose(change.stored, (holder for holder in before if holder not in after))
+                    for holder in after:
+                        self.gain(change.stored.row.TABLE, holder, change.stored.uuid)
+
+    def delete(self, stored: Stored) -> None:
+        self.guard(stored)
+        self.lose(stored, stored.holders)
+
+    def assign(self, stored: Stored, part: Assign) -> None:
+        column = stored.row.TABLE.columns[part.column]
+        if self.known(stored.row, column, part.after):
+            self.updated.setdefault(stored.uuid, {})[part.column] = self.json(stored.row, column, part.after)
+            if not self.ambiguous(column, part.before):
+                self.guarded[stored.uuid].columns[part.column] = self.json(stored.row, column, part.before)
+
+    def put_keys(self, stored: Stored, part: PutKeys) -> None:
+        column = stored.row.TABLE.columns[part.column]
+        put = {key: value for key, value in part.after.items() if value is not None}
+        # RFC 7047 section 5.1: "insert" leaves an existing key as it is, so ours go first. In shared rows a key
+        # that somebody else put there meanwhile stays: they are only completed.
+        shared = stored.row.TABLE.mark == "shared"
+        gone = sorted(key for key in part.after if part.before.get(key) is not None or not shared)
+        if self.known(stored.row, column, put):
+            self.mutate(stored, [part.column, "delete", ["set", gone]], gone)
+            self.mutate(stored, [part.column, "insert", _map(put)], put)
+
+    def members(self, stored: Stored, part: Members) -> None:
+        column = stored.row.TABLE.columns[part.column]
+        if self.known(stored.row, column, part.added):
+            self.mutate(stored, [part.column, "delete", self.json(stored.row, column, part.removed)], part.removed)
+            self.mutate(stored, [part.column, "insert", self.json(stored.row, column, part.added)], part.added)
+
+    def mutate(self, stored: Stored, mutation: object, operands: object) -> None:
+        if operands:
+            self.mutation(stored.key.table, stored.uuid).changed.append(mutation)
+
+    def mutation(self, table: str, uuid: str) -> _Mutation:
+        return self.mutated.setdefault(uuid, _Mutation(table))
+
+    def gain(self, child: Table, holder: str, uuid: str) -> None:
+        """Put a child into its holder: into the new row at once, which is much cheaper, or by mutation."""
+        table, column = cast(tuple[str, str], child.parent)
+        if holder in self.inserted:
+            self.children.setdefault(holder, {}).setdefault(column, []).append(uuid)
+            return
+        self.mutation(table, holder).gained.setdefault(column, []).append(uuid)
+        if holder in self.actual.rows:
+            self.guard(self.actual.rows[holder])
+        else:
+            self.guarded.setdefault(holder, _Guard(table))
+
+    def lose(self, stored: Stored, holders: Iterable[str]) -> None:
+        """Take a child out of its holders. Deleting a row of a non-root table alone does nothing, or breaks them."""
+        if not stored.row.TABLE.parent:
+            return
+        table, column = stored.row.TABLE.parent
+        for holder in holders:
+            if holder not in self.deleted:
+                self.mutation(table, holder).lost.setdefault(column, []).append(stored.uuid)
+
+    def guard(self, stored: Stored) -> None:
+        """Rely on the row being there, with the owner that was read."""
+        guard = self.guarded.setdefault(stored.uuid, _Guard(stored.key.table))
+        if "external_ids" in stored.row.TABLE.columns and self.schema.has(stored.key.table, "external_ids"):
+            column = stored.row.TABLE.columns["external_ids"]
+            guard.columns.setdefault("external_ids", to_json(column, stored.row.get("external_ids")))
+
+    # What the server must find ---------------------------------------------------------------------------------
+
+    def name_guards(self) -> Iterator[Operation]:
+        """One `wait` for each new row whose table has no unique index: nobody else bears its name.
+
+        It compares `_uuid`, because a `wait` compares rows as sets and two rows of one name are one element when
+        only names are compared (ground facts 2 and 4). Rows that go in this very transaction may still bear it.
+        """
+        for change in self.changes:
+            if isinstance(change, Insert) and change.row.TABLE.root and not change.row.TABLE.indexed:
+                leaving = [stored.uuid for stored in self.actual.named(change.key) if stored.uuid in self.deleted]
+                rows: list[dict[str, object]] = [{"_uuid": ["uuid", uuid]} for uuid in leaving]
+                yield _wait(change.key.table, [["name", "==", change.key.name]], ["_uuid"], rows)
+
+    def guards(self) -> Iterator[Operation]:
+        """One `wait` for each existing row that is written, deleted, or gains a child; found by uuid, so O(1)."""
+        for uuid, guard in self.guarded.items():
+            columns = guard.columns or {"_uuid": ["uuid", uuid]}
+            yield _wait(guard.table, _where(uuid), sorted(columns), [columns])
+
+    def writes(self) -> Iterator[Operation]:
+        tables = {change.stored.uuid: change.key.table for change in self.changes if not isinstance(change, Insert)}
+        for change in self.changes:
+            if isinstance(change, Insert):
+                children = {column: _uuid_set(held) for column, held in self.children.get(change.uuid, {}).items()}
+                row = {**self.inserted[change.uuid], **children}
+                yield {"op": "insert", "table": change.key.table, "uuid": change.uuid, "row": row}
+        for uuid, row in self.updated.items():
+            yield {"op": "update", "table": tables[uuid], "where": _where(uuid), "row": row}
+        yield from (mutation.operation(uuid) for uuid, mutation in self.mutated.items())
+        for change in self.changes:
+            if isinstance(change, Delete):
+                yield {"op": "delete", "table": change.key.table, "where": _where(change.stored.uuid)}
+
+    # Values ----------------------------------------------------------------------------------------------------
+
+    def known(self, row: Row, column: Column, value: Value) -> bool:
+        """Tell whether the server has the column; record a problem if it lacks one that is needed."""
+        if self.schema.has(row.key.table, column.name):
+            return True
+        if row.key.table in self.schema.tables and value != column.default:
+            why = f"the server's schema {self.schema.version} has no such column"
+            self.refuse(row, column.name, repr(value), why)
+        return False
+
+    def json(self, row: Row, column: Column, value: Value) -> object:
+        if not column.refers:
+            return to_json(column, value)
+        names = cast(frozenset[str], value) if column.shape == "set" else {cast(str, value)} - {None}
+        uuids = {name: self.uuid(Key(column.refers, name)) for name in names}
+        for name in sorted(name for name, uuid in uuids.items() if not uuid):
+            self.refuse(row, column.name, name, f"must name a row of {column.refers}")
+        return to_json(column, value, uuids)
+
+    def uuid(self, key: Key) -> str:
+        """Return the uuid of the row called `key`, "" if there is none."""
+        found = self.changes.uuids.get(key) or self.new_uuids.get(key)
+        return found or next((stored.uuid for stored in self.actual.named(key)), "")
+
+    def ambiguous(self, column: Column, value: Value) -> bool:
+        """Tell whether a reference that was read cannot be traced to one uuid, so that it cannot be a guard."""
+        return bool(column.refers) and value is not None and len(self.actual.named(Key(column.refers, str(value)))) != 1
+
+    def refuse(self, row: Row, column: str, given: str, why: str) -> None:
+        path = f"{row.key.table}.{column}" if column else row.key.table
+        self.problems.append(Problem(path, why, given=given, subject=str(row.key)))
+
+
+def _check(changes: ChangeSet) -> None:
+    """Refuse values that the schema does not allow, before anything is sent."""
+    problems = check_rows(change.row for change in changes if isinstance(change, Insert))
+    for change in changes:
+        if isinstance(change, Update):
+            problems += [problem for part in change.parts for problem in _check_part(change.stored, part)]
+    if problems:
+        raise RowError(problems)
+
+
+def _check_part(stored: Stored, part: Part) -> Iterator[Problem]:
+    if isinstance(part, Move):
+        return
+    column, value = stored.row.TABLE.columns[part.column], _after(stored, part)
+    for why in check_value(column, value):
+        yield Problem(f"{stored.key.table}.{column.name}", why, given=repr(value), subject=str(stored.key))
+
+
+def _after(stored: Stored, part: Assign | PutKeys | Members) -> Value:
+    match part:
+        case Assign(_, _, after):
+            return after
+        case PutKeys(_, _, put):
+            return {key: value for key, value in put.items() if value is not None}
+        case Members(column, removed, added):
+            return cast(frozenset[str], stored.row.get(column)) - removed | added

@@ -1,0 +1,226 @@
+"""Who gets which addresses in a whole topology.
+
+An attachment that gets nothing keeps its rows as they are, and so what those hold is in use: it is left out and the
+rest is done again, until nobody else is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ovnk8s_topo.addresses import Subnet
+from ovnk8s_topo.errors import AllocationError, Problem
+from ovnk8s_topo.planner import names
+from ovnk8s_topo.planner.addressing import (
+    Grant,
+    InUse,
+    Pool,
+    grant_addresses,
+    pool_of_network,
+    pool_of_node,
+    refused_network,
+    slice_nodes,
+)
+from ovnk8s_topo.planner.claims import Claims, Held, HeldSlices
+from ovnk8s_topo.planner.faults import Fault
+from ovnk8s_topo.planner.topologies import BUILDERS
+from ovnk8s_topo.planner.wanted import Wanted, wanted_ports
+from ovnk8s_topo.spec import Gaps, Layer3, Network, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Who got what.
+
+    slices   layer3 network -> node -> its slices
+    granted  every attachment that gets a port, with its grant
+    refused  networks that are at fault themselves
+    faults   why the others got nothing
+    """
+
+    slices: Mapping[str, Mapping[str, tuple[Subnet, ...]]]
+    granted: Sequence[tuple[Wanted, Grant]]
+    refused: frozenset[str]
+    faults: Sequence[Fault]
+
+
+def allocate(topology: Topology, claims: Claims, released_by: str | None) -> Allocation:
+    """Give nodes their slices and attachments their addresses.
+
+    claims       what is in use; it stays with whoever has it
+    released_by  the owner whose rows go if nobody wants them any more, so that they claim nothing; None: all stay
+    """
+    return _Allocator(topology, claims, released_by).run()
+
+
+@dataclass(slots=True)
+class _Index:
+    """What ports hold, by the network that they are of and by the switch that they are in."""
+
+    by_network: dict[str, list[Held]] = field(default_factory=dict)
+    by_switch: dict[str, list[Held]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ports: Iterable[Held]) -> _Index:
+        index = cls()
+        for held in ports:
+            index.by_network.setdefault(held.network, []).append(held)
+            index.by_switch.setdefault(held.switch, []).append(held)
+        return index
+
+
+class _Allocator:
+    def __init__(self, topology: Topology, claims: Claims, released_by: str | None) -> None:
+        self.topology, self.claims, self.released_by = topology, claims, released_by
+        self.networks = sorted(topology.networks, key=lambda network: network.name)
+        self.nodes = sorted(topology.nodes, key=lambda node: node.name)
+        self.wanted: dict[str, list[Wanted]] = {network.name: [] for network in self.networks}
+        self.wanted_ports: set[str] = set()
+        self.index = _Index.of(claims.ports.values())
+        self.gap_suffixes = tuple(f"_{names.pod_suffix(*pod.split('/', 1))}" for pod in topology.gaps.pods)
+        self.slices: dict[str, Mapping[str, tuple[Subnet, ...]]] = {}
+        self.lost: set[str] = set()
+        self.refused: set[str] = set()
+        self.faults: list[Fault] = []
+
+    def run(self) -> Allocation:
+        items = list(wanted_ports(self.topology))
+        self.wanted_ports = {item.port for item in items}
+        for item in items:
+            self.wanted[item.network.name].append(item)
+        self.lose(_colliding(items))
+        self.lose(self.requesting(items))
+        for network in self.networks:
+            if isinstance(network, Layer3):
+                self.slice(network)
+        granted = self.grant_all()
+        return Allocation(self.slices, granted, frozenset(self.refused), self.faults)
+
+    def lose(self, losses: Iterable[tuple[Wanted, Fault]]) -> None:
+        for item, fault in losses:
+            self.lost.add(item.port)
+            self.faults.append(fault)
+
+    def requesting(self, items: Iterable[Wanted]) -> Iterator[tuple[Wanted, Fault]]:
+        """Find attachments that ask for addresses on a network that hands out its own.
+
+        The 2023 releases ignored the wish, those of 2024 refuse the pod (allocator/pod/pod_annotation.go).
+        """
+        for item in items:
+            if item.attachment.ips and item.network.ranges and self.topology.style != "2023":
+                why = "cannot ask for addresses on a network that has subnets: custom network configuration disabled"
+                yield item, item.fault(why, "ips")
+
+    def slice(self, network: Layer3) -> None:
+        homes = {item.pod.node for item in self.wanted[network.name]}
+        sliced = slice_nodes(network, self.nodes, self.staying_slices(network, homes))
+        self.slices[network.name] = sliced.slices
+        self.faults += sliced.faults
+        described = {node.name for node in self.nodes}
+        for item in self.wanted[network.name]:
+            if item.pod.node not in sliced.slices:
+                self.lose([(item, _homeless(item, described, self.topology.gaps))])
+
+    def staying_slices(self, network: Layer3, homes: set[str]) -> Mapping[str, HeldSlices]:
+        """Return the slices in the database of nodes that are described, or whose rows stay."""
+        described = {node.name for node in self.nodes}
+        left_alone = homes | self.topology.gaps.nodes
+        before = names.prefix(network.name)
+        found: dict[str, HeldSlices] = {}
+        for switch, held in self.claims.slices.items():
+            node = switch.removeprefix(before)
+            ours = held.network == network.name or node in described or node in left_alone
+            if switch != node and ours and (node in described or node in left_alone or not self.is_released(held)):
+                found[node] = held
+        return found
+
+    def is_released(self, held: Held | HeldSlices) -> bool:
+        """Whether a row goes if nobody wants it."""
+        gaps = self.topology.gaps
+        described = gaps.complete and held.network not in gaps.networks
+        return described and self.released_by is not None and held.owner == self.released_by
+
+    def grant_all(self) -> list[tuple[Wanted, Grant]]:
+        while True:
+            lost_before = len(self.lost), len(self.refused)
+            granted = [pair for network in self.networks for pair in self.grant_network(network)]
+            if lost_before == (len(self.lost), len(self.refused)):
+                return granted
+
+    def grant_network(self, network: Network) -> list[tuple[Wanted, Grant]]:
+        if network.name in self.refused:
+            return []
+        try:
+            return [pair for part in self.parts(network) for pair in self.grant_part(network, *part)]
+        except AllocationError as error:
+            self.refused.add(network.name)
+            self.faults += refused_network(network, error)
+            return []
+
+    def parts(self, network: Network) -> Iterator[tuple[Pool, str, list[Wanted]]]:
+        """Yield every pool of a network with the switch that it belongs to and the attachments there."""
+        switch_of = BUILDERS[network.topology].switch_of
+        if not isinstance(network, Layer3):
+            yield pool_of_network(network), switch_of(network, ""), self.wanted[network.name]
+            return
+        wanted_on: dict[str, list[Wanted]] = {}
+        for item in self.wanted[network.name]:
+            wanted_on.setdefault(item.pod.node, []).append(item)
+        for node, slices in self.slices[network.name].items():
+            yield pool_of_node(network, slices), switch_of(network, node), wanted_on.get(node, [])
+
+    def grant_part(
+        self, network: Network, pool: Pool, switch: str, items: Sequence[Wanted]
+    ) -> Iterator[tuple[Wanted, Grant]]:
+        wanted = [item for item in items if item.port not in self.lost]
+        held = {item.port: claim for item in wanted if (claim := self.held_by(item, switch))}
+        granted = grant_addresses(pool, wanted, held, self.in_use(network, switch, items))
+        self.lose((item, item.fault(granted.problems[item.port])) for item in wanted if item.port in granted.problems)
+        yield from ((item, granted.grants[item.port]) for item in wanted if item.port in granted.grants)
+
+    def held_by(self, item: Wanted, switch: str) -> Held | None:
+        """Return what a wanted port has in this network, unless its pod has been replaced by another of its name."""
+        held = self.claims.ports.get(item.port)
+        if held is None or not (held.network == item.network.name or held.switch == switch):
+            return None
+        return None if held.uid and item.pod.uid and held.uid != item.pod.uid else held
+
+    def in_use(self, network: Network, switch: str, items: Sequence[Wanted]) -> InUse:
+        """Return the addresses of a pool that are in use by others than those who are to be served."""
+        ports = {held.port: held for held in self.index.by_switch.get(switch, ())}
+        if not isinstance(network, Layer3):
+            ports |= {held.port: held for held in self.index.by_network.get(network.name, ())}
+        staying = [held for held in ports.values() if self.stays(held)]
+        claims = {f"port {held.port}": held.addresses for held in staying if held.is_pod}
+        told = ((item, item.given) for item in items if item.port in self.lost)
+        claims |= {item.label: given.addresses for item, given in told if given}
+        return InUse(claims, [address for held in staying if not held.is_pod for address in held.addresses])
+
+    def stays(self, held: Held) -> bool:
+        """Whether a port that is not served here keeps its addresses from others."""
+        if held.port in self.wanted_ports:
+            return held.port in self.lost
+        return not self.is_released(held) or held.port.endswith(self.gap_suffixes)
+
+
+def _colliding(items: Sequence[Wanted]) -> Iterator[tuple[Wanted, Fault]]:
+    """Find attachments whose ports would have one name: ``a/b-c`` and ``a-b/c``, ``ns/nad/1`` and ``ns/nad-1``."""
+    counts = Counter(item.port for item in items)
+    sharing: dict[str, list[Wanted]] = {}
+    for item in items:
+        if counts[item.port] > 1:
+            sharing.setdefault(item.port, []).append(item)
+    for port, group in sharing.items():
+        for item in group:
+            others = ", ".join(other.label for other in group if other is not item)
+            yield item, item.fault(f"its port {port} is that of {others} too: `-`, `/` and `.` are one in OVN names")
+
+
+def _homeless(item: Wanted, described: set[str], gaps: Gaps) -> Fault:
+    """Return the fault of a pod whose node has no switch; the rows of a node that is not described stay with it."""
+    node = item.pod.node
+    gap = item.gap if node in described else item.gap | Gaps(nodes={node})
+    why = f"its node {node} has no subnet of network {item.network.name}"
+    return Fault(gap, None if node in gaps.nodes else Problem("node", why, subject=item.label))
