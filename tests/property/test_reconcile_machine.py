@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from snapshot_nb import SnapshotNb, without
 
 from ovnk8s_topo import Layer2, Layer3, Localnet, Node, Pod, Reconciler, Topology
@@ -55,6 +55,16 @@ class Reconciling(RuleBasedStateMachine):
         self.pods: dict[str, Pod] = {}
         self.style: Style = "2024"
         self.uids = 0
+
+    @initialize(picks=st.tuples(*[st.integers(0, 3)] * 3), selections=st.tuples(*[st.sampled_from(SELECTIONS)] * 3))
+    def begin(self, picks: tuple[int, ...], selections: tuple[str, ...]) -> None:
+        for name, pick in zip(sorted(NETWORKS), picks, strict=True):
+            self.describe_network(name, pick)
+        for name in NODES:
+            self.describe_node(name, "")
+        for name, selection in zip(PODS[:3], selections, strict=True):
+            self.describe_pod(name, NODES[0], selection)
+        self.reconcile()
 
     # The description ------------------------------------------------------------------------------------------
 

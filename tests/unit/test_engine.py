@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -308,22 +307,3 @@ def test_a_change_that_cannot_be_kept_is_undone() -> None:
     with pytest.raises(OSError, match="disk full"):
         database.transact(network())
     assert database.dump() == {}
-
-
-# --- cost ---
-
-
-def grown(ports: int) -> float:
-    database, ops = Database(), [insert("Logical_Switch", A, name="s")]
-    for number in range(ports):
-        uuid = f"00000000-0000-4000-9000-{number:012x}"
-        ops += [insert("Logical_Switch_Port", uuid, name=f"p{number}")]
-        ops += [mutate("Logical_Switch", A, ["ports", "insert", ["uuid", uuid]])]
-    started = time.process_time()
-    assert database.transact(ops)[-1] == {"count": 1}
-    return time.process_time() - started
-
-
-def test_one_big_transaction_costs_in_proportion_to_its_size() -> None:
-    small, large = min(grown(2_000) for _ in range(3)), grown(16_000)
-    assert large < 8 * small * 4  # quadratic would be 64 times
