@@ -10,7 +10,7 @@ from ovnk8s_topo.sources.comments import without_comments
 from ovnk8s_topo.sources.documents import value_at
 from ovnk8s_topo.sources.found import Found, shown
 from ovnk8s_topo.sources.names import read_name, read_namespace
-from ovnk8s_topo.sources.netconf import PLUGIN, NetConf, NetConfError, NotManaged
+from ovnk8s_topo.sources.netconf import PLUGIN, Fault, NetConf, NetConfError, NotManaged
 from ovnk8s_topo.sources.netconf_network import ignored_fields, network_from_netconf
 from ovnk8s_topo.sources.netconf_rules import Setting, netconf_from_nad
 from ovnk8s_topo.sources.netconf_rules import build as build_subnets
@@ -76,12 +76,14 @@ def _read_config(nad: Nad, config: str, setting: Setting, *, lenient: bool) -> N
         for fault in error.faults:
             tail = f".{fault.key}" if fault.key else ""
             found.refuse(CONFIG, fault.why, fault.given, tail=tail, offset=fault.offset)
+        if error.netconf is not None:
+            _refuse_to_build(found, error.netconf, nad.key, setting, {_top(fault.key) for fault in error.faults})
         return
     if netconf.is_default:
         _ignore(nad, "it has no topology: it is about the cluster's default network")
         return
     nad.network = netconf.name
-    if _builds(found, netconf, nad.key, setting):
+    if not _refuse_to_build(found, netconf, nad.key, setting, set()):
         nad.netconf = netconf
         for key in ignored_fields(netconf):
             found.notice(CONFIG, f"{key} has no effect on a {netconf.topology} network")
@@ -92,21 +94,23 @@ def _ignore(nad: Nad, why: str) -> None:
     nad.found.notice((), f"ignored: {why}")
 
 
-def _builds(found: Found, netconf: NetConf, key: str, setting: Setting) -> bool:
-    _, faults = build_subnets(netconf, setting)
-    for fault in faults:
-        name = fault.key.partition("[")[0]
-        found.refuse(CONFIG, fault.why, tail=f".{fault.key}", offset=netconf.offsets.get(name, 0))
-    if faults:
-        return False
+def _refuse_to_build(found: Found, netconf: NetConf, key: str, setting: Setting, told: set[str]) -> bool:
+    """Record why no network comes of a configuration, apart from fields that are at fault already; return whether."""
+    faults = [fault for fault in build_subnets(netconf, setting)[1] if _top(fault.key) not in told]
+    told = told | {_top(fault.key) for fault in faults}
     try:
         network_from_netconf(netconf, (key,))
     except SpecError as error:
-        for problem in error.problems:
-            offset = netconf.offsets.get(problem.path.partition("[")[0], 0)
-            found.refuse(CONFIG, problem.why, problem.given, tail=f".{problem.path}", offset=offset)
-        return False
-    return True
+        new = [problem for problem in error.problems if _top(problem.path) not in told]
+        faults += [Fault(problem.path, problem.why, given=problem.given) for problem in new]
+    for fault in faults:
+        offset = netconf.offsets.get(_top(fault.key), 0)
+        found.refuse(CONFIG, fault.why, fault.given, tail=f".{fault.key}", offset=offset)
+    return bool(faults)
+
+
+def _top(path: str) -> str:
+    return path.partition("[")[0].partition(".")[0]
 
 
 def _network_name(config: str) -> str:

@@ -187,10 +187,13 @@ class Fault:
 
 
 class NetConfError(ValueError):
-    """A configuration that OVN-Kubernetes refuses; `faults` in the order in which it looks."""
+    """A configuration that OVN-Kubernetes refuses; `faults` in the order in which it looks.
 
-    def __init__(self, faults: list[Fault]) -> None:
-        self.faults = tuple(faults)
+    netconf  what was read nevertheless, so that further faults can be looked for
+    """
+
+    def __init__(self, faults: list[Fault], netconf: NetConf | None = None) -> None:
+        self.faults, self.netconf = tuple(faults), netconf
         super().__init__("\n".join(fault.why for fault in faults))
 
 

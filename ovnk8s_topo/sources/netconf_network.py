@@ -37,15 +37,18 @@ def network_from_netconf(netconf: NetConf, nad_keys: Iterable[str]) -> Network:
                subnets, a VLAN or MTU out of range, subnets of a localnet network that overlap
     """
     problems = [*_unsupported(netconf)]
-    if problems:
-        raise SpecError(problems)
     found = netconf.as_json()
-    given = {key: found[key] for key in _FIELDS[netconf.topology] if key in found}
+    given = {key: found[key] for key in _FIELDS.get(netconf.topology, ()) if key in found}
     mtu = netconf.mtu if "mtu" in netconf.offsets else None
     try:
-        return network_from_fields(netconf.topology, name=netconf.name, nads=tuple(nad_keys), mtu=mtu, **given)
+        network = network_from_fields(netconf.topology, name=netconf.name, nads=tuple(nad_keys), mtu=mtu, **given)
     except SpecError as error:
-        raise SpecError(_by_json_key(problem) for problem in error.problems) from error
+        told = {problem.path for problem in problems}
+        problems += [_by_json_key(problem) for problem in error.problems if problem.path not in told]
+        raise SpecError(problems) from error
+    if problems:
+        raise SpecError(problems)
+    return network
 
 
 def _unsupported(netconf: NetConf) -> Iterator[Problem]:

@@ -78,7 +78,7 @@ def netconf_from_nad(
         raise NetConfError([replace(fault, why=prefix + fault.why) for fault in error.faults]) from error
     netconf, faults = checked(netconf, nad_key, setting or Setting())
     if faults:
-        raise NetConfError([_placed(fault, netconf) for fault in faults])
+        raise NetConfError([_placed(fault, netconf) for fault in faults], netconf)
     return netconf
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ovnk8s_topo import cli
 from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.sources import read_manifests
 from ovnk8s_topo.sources.documents import MAX_BYTES
@@ -71,12 +74,39 @@ def test_nul_in_the_name() -> None:
     assert [problem.why for problem in _problems("a\0b")] == ["cannot be read: embedded null byte"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user for whom file modes count, also where the tests run as root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
 def test_no_permission(tmp_path: Path) -> None:
     file = tmp_path / "secret.yaml"
     file.write_text("a: b")
     file.chmod(0)
-    assert [problem.why for problem in _problems(file)] == ["cannot be read: Permission denied"]
+    with nobody():
+        assert [problem.why for problem in _problems(file)] == ["cannot be read: Permission denied"]
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_the_command_writes_nothing(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = tmp_path / "nb.json"
+    assert cli.main(["apply", "--nb", f"memory:{database}", str(FOLDER / name)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    for line, column, path, why in EXPECTED[name]:
+        assert f"{FOLDER / name}:{line}:{column}: " in said.err
+        assert path in said.err
+        assert why in said.err
+    assert "Traceback" not in said.err
+    assert said.err.endswith("nothing was written: change the input\n")
+    assert not database.exists()
 
 
 def test_too_large(tmp_path: Path) -> None:
