@@ -192,8 +192,10 @@ def _unguarded_plan(topology: Topology, snapshot: Snapshot, owner: str, options:
     claims = claims_from_snapshot(snapshot)
     blocked: frozenset[Key] = frozenset()
     problems: tuple[Problem, ...] = ()
+    left_alone = topology.gaps
+    released_by = owner if options.prune else None
     while True:
-        desired = desired_from_topology(topology, claims, released_by=owner if options.prune else None)
+        desired = desired_from_topology(topology, claims, released_by=released_by, left_alone=left_alone)
         if desired.problems and not options.keep_going:
             raise AllocationError(desired.problems)
         desired = desired.without(blocked)
@@ -206,7 +208,8 @@ def _unguarded_plan(topology: Topology, snapshot: Snapshot, owner: str, options:
                 raise
             blocked |= keys
             problems += error.problems
-            topology = _leaving_alone(topology, keys - desired.rows.keys(), snapshot)
+            stuck = _gaps_of_stuck(keys - desired.rows.keys(), topology, snapshot)
+            left_alone = Gaps.union([desired.without(keys).gaps, *stuck])
             continue
         leftovers = 0 if options.prune else sum(1 for _ in _leftovers(snapshot, desired, owner, covers))
         return Plan(owner, changes, replace(desired, problems=desired.problems + problems), leftovers)
@@ -219,18 +222,16 @@ def _changes(
     return diff(rows, snapshot, Rules(owner=owner, adopt=options.adopt, prune=options.prune, covers=covers))
 
 
-def _leaving_alone(topology: Topology, keys: Iterable[Key], snapshot: Snapshot) -> Topology:
-    """Return the topology with gaps for rows that should go and cannot: what they hold is still in use."""
+def _gaps_of_stuck(keys: Iterable[Key], topology: Topology, snapshot: Snapshot) -> Iterator[Gaps]:
+    """Yield what to leave alone for rows that should go and cannot: what they hold is still in use."""
     described = {network.name for network in topology.networks}
-    gaps = [topology.gaps]
     for stored in (stored for key in keys for stored in snapshot.named(key)):
         network = _network_of(stored, snapshot) or ""
         node = stored.key.name.partition(prefix(network))[2]
-        if network in described and node:
-            gaps.append(Gaps(nodes=frozenset({node})))
-        elif network:
-            gaps.append(Gaps(networks=frozenset({network})))
-    return topology.model_copy(update={"gaps": Gaps.union(gaps)})
+        if network and network not in described:
+            yield Gaps(networks=frozenset({network}))
+        elif node and "_" not in node:  # else it is the switch of all nodes, from when the network was of another kind
+            yield Gaps(nodes=frozenset({node}))
 
 
 def _unless(blocked: frozenset[Key], covers: Callable[[Stored], bool]) -> Callable[[Stored], bool]:

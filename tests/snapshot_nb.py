@@ -30,7 +30,7 @@ class SnapshotNb:
         attempts = 1
         changes = decide(self.content)
         if self.meddle:
-            self.meddle, meddle = None, self.meddle
+            meddle, self.meddle = self.meddle, None
             meddle()
             attempts, changes = 2, decide(self.content)
         if not changes.is_empty:
@@ -74,7 +74,7 @@ class SnapshotNb:
     def edit(self, table: str, name: str, **values: Any) -> None:
         """Write columns of a row, as somebody else would."""
         (stored,) = self.content.named(Key(table, name))
-        changed = replace(stored.row, **cast(dict[str, Any], values))
+        changed = replace(stored.row, **values)
         self.content = Snapshot(
             {**self.content.rows, stored.uuid: Stored(stored.uuid, changed, stored.holders)}, self.content.nb_cfg
         )

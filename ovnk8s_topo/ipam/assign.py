@@ -41,9 +41,9 @@ def assign(
 
     subnets    in the order in which an owner lists its addresses; without any, every owner gets ()
     excluded, withheld, reserved, name  as for SubnetPools
-    claims     owner -> addresses in use. A wanted owner keeps its claim, and in its order, if that is one address
-               of each subnet that may be held; otherwise the claim is dropped and the owner gets fresh ones. What
-               owners that are not in `wanted` claim is given to nobody
+    claims     owner -> addresses in use. A wanted owner keeps, in its order, what may be held of its claim, at most one
+               address of each subnet; the rest is dropped, and what is missing is given fresh, so that a second subnet
+               moves nobody. What owners that are not in `wanted` claim is given to nobody
     wanted     owners without a usable claim get the lowest free addresses, served in this order
     returns    who got what, and why the others got nothing. Two claims to one address are a problem of both
                owners; neither moves and nobody else gets the address
@@ -57,7 +57,7 @@ def assign(
     if not subnets:
         return Assignment(dict.fromkeys(owners, ()), {})
     pools = SubnetPools(subnets, excluded=excluded, withheld=withheld, reserved=reserved, name=name)
-    kept = {owner: claims[owner] for owner in owners if owner in claims and pools.fits(claims[owner])}
+    kept = {owner: fitting for owner in owners if (fitting := pools.fitting(claims.get(owner, ())))}
     waiting = frozenset(owners)
     holders = _holders(kept | {owner: claim for owner, claim in claims.items() if owner not in waiting})
     for address, names in holders.items():
@@ -121,7 +121,7 @@ def _serve(
         if owner in problems:
             continue
         try:
-            given[owner] = kept[owner] if owner in kept else pools.next(owner)
+            given[owner] = pools.complete(kept.get(owner, ()), owner)
         except PoolExhausted as error:
             problems[owner] = f"{error.upstream}: {error.detail}"
     return given

@@ -51,10 +51,7 @@ class SubnetPools:
         """
         if not self.pools:
             raise RequestRefused(upstream=f"failed to allocate new IPs for {self.name}: has no IPAM")
-        for pool in self.pools:
-            if not pool.free:
-                raise PoolExhausted(pool.load)
-        return tuple(pool.next(owner) for pool in self.pools)
+        return self.complete((), owner)
 
     def reserve(self, addresses: Sequence[Address], owner: str) -> None:
         """Give `owner` these very addresses, at most one of each pool.
@@ -82,10 +79,27 @@ class SubnetPools:
         for pool in self.pools:
             pool.keep(address, owner)
 
-    def fits(self, addresses: Sequence[Address]) -> bool:
-        """Tell whether these are one address of each subnet that may be held, in any order."""
-        pools = [pool for address in addresses if (pool := self._pool_of(address)) and pool.fits(address)]
-        return len(addresses) == len(pools) == len(self.pools) == len({id(pool) for pool in pools})
+    def fitting(self, addresses: Sequence[Address]) -> tuple[Address, ...]:
+        """Return those of the addresses that may be held together: the first of each subnet that is not kept back."""
+        found: dict[int, Address] = {}
+        for address in addresses:
+            if (pool := self._pool_of(address)) and pool.fits(address):
+                found.setdefault(id(pool), address)
+        return tuple(found.values())
+
+    def complete(self, kept: Sequence[Address], owner: str) -> tuple[Address, ...]:
+        """Return what `owner` has already and one address of each subnet that it has none of, in subnet order.
+
+        kept  as `fitting` returns them
+
+        PoolExhausted  a subnet has none left; names it, and nothing is given
+        """
+        served = {id(self._pool_of(address)) for address in kept}
+        waiting = [pool for pool in self.pools if id(pool) not in served]
+        for pool in waiting:
+            if not pool.free:
+                raise PoolExhausted(pool.load)
+        return (*kept, *(pool.next(owner) for pool in waiting))
 
     def allocated(self) -> tuple[Address, ...]:
         """Return all addresses that have an owner, in subnet order, lowest first."""

@@ -238,7 +238,9 @@ class LogicalRouterPort(Row):
     external_ids: Mapping[str, str] = text_map(OWNER_KEY)
 
 
-@_table("Gateway_Chassis", root=False, parent=("Logical_Router_Port", "gateway_chassis"), mark="external_ids", sole=True)
+@_table(
+    "Gateway_Chassis", root=False, parent=("Logical_Router_Port", "gateway_chassis"), mark="external_ids", sole=True
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayChassis(Row):
     """Where the router port named `parent` lives."""

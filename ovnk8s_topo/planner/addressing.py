@@ -113,9 +113,9 @@ def grant_addresses(pool: Pool, wanted: Sequence[Wanted], held: Mapping[str, Hel
         return Granted(dict(_bring_own(wanted, held)))
     labels = {item.port: item.label for item in wanted}
     claims = dict(in_use.claims)
-    fits = _fits_in(pool)
+    fitting = _fitting_in(pool)
     for item in wanted:
-        if claim := _claim(item, held.get(item.port), fits):
+        if claim := _claim(item, held.get(item.port), fitting):
             claims[item.label] = claim
     claimed = {address for claim in claims.values() for address in claim}
     claims[""] = tuple(address for address in in_use.avoided if address not in claimed)
@@ -127,26 +127,28 @@ def grant_addresses(pool: Pool, wanted: Sequence[Wanted], held: Mapping[str, Hel
     )
 
 
-def _fits_in(pool: Pool) -> Callable[[Sequence[Address]], bool]:
-    """Return a test whether addresses are what an attachment may have; the pools are built on first use."""
+def _fitting_in(pool: Pool) -> Callable[[Sequence[Address]], tuple[Address, ...]]:
+    """Return a function that picks the addresses an attachment may have; the pools are built on first use."""
     pools: list[SubnetPools] = []
 
-    def fits(addresses: Sequence[Address]) -> bool:
+    def fitting(addresses: Sequence[Address]) -> tuple[Address, ...]:
         if not pools:
             pools.append(SubnetPools(pool.subnets, excluded=pool.excluded, withheld=pool.withheld, name=pool.name))
-        return pools[0].fits(addresses)
+        return pools[0].fitting(addresses)
 
-    return fits
+    return fitting
 
 
-def _claim(item: Wanted, held: Held | None, fits: Callable[[Sequence[Address]], bool]) -> tuple[Address, ...]:
-    """Return the first that fits of what the pod was told and what its port has."""
+def _claim(
+    item: Wanted, held: Held | None, fitting: Callable[[Sequence[Address]], tuple[Address, ...]]
+) -> tuple[Address, ...]:
+    """Return what fits best of what the pod was told and what its port has; of equals, the first."""
     told = [item.given.addresses] if item.given and item.given.ips else []
     read = [addresses for _, addresses in held.readings] if held else []
     claims = tuple(dict.fromkeys(claim for claim in (*told, *read) if claim))
     if len(claims) < 2:
         return claims[0] if claims else ()
-    return next((claim for claim in claims if fits(claim)), ())
+    return max(claims, key=lambda claim: len(fitting(claim)))
 
 
 def _mac(item: Wanted, addresses: Sequence[Address]) -> str:
@@ -154,7 +156,8 @@ def _mac(item: Wanted, addresses: Sequence[Address]) -> str:
 
     A pod keeps what it was told, whatever it asks for later (allocator/pod/pod_annotation.go).
     """
-    told = item.given.mac if item.given and item.given.addresses == addresses else ""
+    known = item.given.addresses if item.given else ()
+    told = item.given.mac if item.given and known and addresses[: len(known)] == known else ""
     return told or item.attachment.mac or mac_from_address(addresses[0])
 
 

@@ -46,13 +46,14 @@ class Allocation:
     faults: Sequence[Fault]
 
 
-def allocate(topology: Topology, claims: Claims, released_by: str | None) -> Allocation:
+def allocate(topology: Topology, claims: Claims, released_by: str | None, left_alone: Gaps) -> Allocation:
     """Give nodes their slices and attachments their addresses.
 
     claims       what is in use; it stays with whoever has it
     released_by  the owner whose rows go if nobody wants them any more, so that they claim nothing; None: all stay
+    left_alone   whose rows stay in any case
     """
-    return _Allocator(topology, claims, released_by).run()
+    return _Allocator(topology, claims, released_by, left_alone).run()
 
 
 @dataclass(slots=True)
@@ -72,14 +73,15 @@ class _Index:
 
 
 class _Allocator:
-    def __init__(self, topology: Topology, claims: Claims, released_by: str | None) -> None:
+    def __init__(self, topology: Topology, claims: Claims, released_by: str | None, left_alone: Gaps) -> None:
         self.topology, self.claims, self.released_by = topology, claims, released_by
+        self.left_alone = left_alone
+        self.suffixes_left_alone = {names.pod_suffix(*pod.split("/", 1)) for pod in left_alone.pods}
         self.networks = sorted(topology.networks, key=lambda network: network.name)
         self.nodes = sorted(topology.nodes, key=lambda node: node.name)
         self.wanted: dict[str, list[Wanted]] = {network.name: [] for network in self.networks}
         self.wanted_ports: set[str] = set()
         self.index = _Index.of(claims.ports.values())
-        self.gap_suffixes = tuple(f"_{names.pod_suffix(*pod.split('/', 1))}" for pod in topology.gaps.pods)
         self.slices: dict[str, Mapping[str, tuple[Subnet, ...]]] = {}
         self.lost: set[str] = set()
         self.refused: set[str] = set()
@@ -114,8 +116,7 @@ class _Allocator:
                 yield item, item.fault(why, "ips")
 
     def slice(self, network: Layer3) -> None:
-        homes = {item.pod.node for item in self.wanted[network.name]}
-        sliced = slice_nodes(network, self.nodes, self.staying_slices(network, homes))
+        sliced = slice_nodes(network, self.nodes, self.staying_slices(network))
         self.slices[network.name] = sliced.slices
         self.faults += sliced.faults
         described = {node.name for node in self.nodes}
@@ -123,24 +124,21 @@ class _Allocator:
             if item.pod.node not in sliced.slices:
                 self.lose([(item, _homeless(item, described, self.topology.gaps))])
 
-    def staying_slices(self, network: Layer3, homes: set[str]) -> Mapping[str, HeldSlices]:
+    def staying_slices(self, network: Layer3) -> Mapping[str, HeldSlices]:
         """Return the slices in the database of nodes that are described, or whose rows stay."""
-        described = {node.name for node in self.nodes}
-        left_alone = homes | self.topology.gaps.nodes
+        known = {node.name for node in self.nodes} | self.left_alone.nodes
         before = names.prefix(network.name)
         found: dict[str, HeldSlices] = {}
         for switch, held in self.claims.slices.items():
             node = switch.removeprefix(before)
-            ours = held.network == network.name or node in described or node in left_alone
-            if switch != node and ours and (node in described or node in left_alone or not self.is_released(held)):
+            if node != switch and (node in known or (held.network == network.name and not self.is_released(held))):
                 found[node] = held
         return found
 
     def is_released(self, held: Held | HeldSlices) -> bool:
         """Whether a row goes if nobody wants it."""
-        gaps = self.topology.gaps
-        described = gaps.complete and held.network not in gaps.networks
-        return described and self.released_by is not None and held.owner == self.released_by
+        spoken_for = self.left_alone.complete and held.network not in self.left_alone.networks
+        return spoken_for and self.released_by is not None and held.owner == self.released_by
 
     def grant_all(self) -> list[tuple[Wanted, Grant]]:
         while True:
@@ -202,7 +200,10 @@ class _Allocator:
         """Whether a port that is not served here keeps its addresses from others."""
         if held.port in self.wanted_ports:
             return held.port in self.lost
-        return not self.is_released(held) or held.port.endswith(self.gap_suffixes)
+        # No namespace, pod or node has a `_` in its name.
+        suffix, node = "_".join(held.port.rsplit("_", 2)[1:]), held.switch.rpartition("_")[2]
+        left_alone = suffix in self.suffixes_left_alone or node in self.left_alone.nodes
+        return left_alone or not self.is_released(held)
 
 
 def _colliding(items: Sequence[Wanted]) -> Iterator[tuple[Wanted, Fault]]:

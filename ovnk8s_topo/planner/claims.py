@@ -62,7 +62,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class HeldSlices:
-    """The subnets of a switch in the database.
+    """The subnets of a switch in the database, or of the router port that leads to one.
 
     owner    the row's owner mark, None without one
     network  the layer3 network of which it says it is a node's switch, "" if it does not
@@ -79,7 +79,7 @@ class Claims:
     """What is in use.
 
     ports   port name -> what it holds
-    slices  switch name -> its slices
+    slices  switch name -> its slices, also of switches that are lost while their router ports are there
     """
 
     ports: Mapping[str, Held] = field(default_factory=dict)
@@ -89,11 +89,15 @@ class Claims:
 def claims_from_snapshot(snapshot: Snapshot) -> Claims:
     """Read what every switch and every port in a database holds, whoever wrote the rows."""
     ports = (held for stored in snapshot.table("Logical_Switch_Port") if (held := _held(stored, snapshot)))
-    gateways = {stored.key.name: stored for stored in snapshot.table("Logical_Router_Port")}
-    return Claims(
-        {held.port: held for held in ports},
-        {stored.key.name: _held_slices(stored, gateways) for stored in snapshot.table("Logical_Switch")},
-    )
+    gateways = {
+        stored.key.name.removeprefix(names.router_to_switch("")): stored
+        for stored in snapshot.table("Logical_Router_Port")
+    }
+    # A router port whose switch is lost still has its subnet.
+    slices = {switch: _held_by_gateway(stored, snapshot) for switch, stored in gateways.items()}
+    for stored in snapshot.table("Logical_Switch"):
+        slices[stored.key.name] = _held_by_switch(stored, slices.get(stored.key.name))
+    return Claims({held.port: held for held in ports}, slices)
 
 
 def _held(stored: Stored, snapshot: Snapshot) -> Held | None:
@@ -102,12 +106,10 @@ def _held(stored: Stored, snapshot: Snapshot) -> Held | None:
     readings = _readings(row)
     if not readings:
         return None
-    switches = (snapshot.rows[uuid].row for uuid in stored.holders if uuid in snapshot.rows)
-    networks = (external_ids_of(said).get("k8s.ovn.org/network") for said in (row, *switches))
     return Held(
         port=row.name,
         owner=named_owner(stored),
-        network=next(filter(None, networks), ""),
+        network=_network_of(stored, snapshot),
         switch=row.parent,
         is_pod=row.external_ids.get("pod") == "true",
         uid=row.options.get("iface-id-ver", ""),
@@ -130,14 +132,23 @@ def _reading(text: str) -> Reading | None:
         return None
 
 
-def _held_slices(stored: Stored, gateways: Mapping[str, Stored]) -> HeldSlices:
+def _network_of(stored: Stored, snapshot: Snapshot) -> str:
+    holders = (snapshot.rows[uuid].row for uuid in stored.holders if uuid in snapshot.rows)
+    said = (external_ids_of(row).get("k8s.ovn.org/network") for row in (stored.row, *holders))
+    return next(filter(None, said), "")
+
+
+def _held_by_switch(stored: Stored, gateway: HeldSlices | None) -> HeldSlices:
     row = stored.row
     assert isinstance(row, LogicalSwitch)
     is_node_switch = row.external_ids.get("k8s.ovn.org/topology") == "layer3"
     network = row.external_ids.get("k8s.ovn.org/network", "") if is_node_switch else ""
-    gateway = gateways.get(names.router_to_switch(row.name))
-    slices = [*_slices_of_switch(row), *(_slices_of_gateway(gateway) if gateway else ())]
+    slices = (*_slices_of_switch(row), *(gateway.slices if gateway else ()))
     return HeldSlices(named_owner(stored), network, tuple(dict.fromkeys(slices)))
+
+
+def _held_by_gateway(stored: Stored, snapshot: Snapshot) -> HeldSlices:
+    return HeldSlices(named_owner(stored), _network_of(stored, snapshot), tuple(_slices_of_gateway(stored)))
 
 
 def _slices_of_switch(row: LogicalSwitch) -> Iterator[Subnet]:

@@ -95,20 +95,29 @@ class Desired:
 NO_CLAIMS = Claims()
 
 
-def desired_from_topology(topology: Topology, claims: Claims = NO_CLAIMS, *, released_by: str | None = None) -> Desired:
+def desired_from_topology(
+    topology: Topology, claims: Claims = NO_CLAIMS, *, released_by: str | None = None, left_alone: Gaps | None = None
+) -> Desired:
     """Return the rows that OVN-Kubernetes would have for a topology.
 
     claims       slices and addresses in use; they stay with whoever has them
     released_by  the owner whose rows go if nobody wants them any more, so that they claim nothing; None: all stay
+    left_alone   whose rows stay nevertheless, beside those that the topology leaves open
 
     The order of networks, nodes and pods does not matter: newcomers are served by name.
     """
-    return _Planner(topology, allocate(topology, claims, released_by)).run()
+    gaps = Gaps.union([topology.gaps, *([left_alone] if left_alone else [])])
+    while True:
+        desired = _Planner(topology, allocate(topology, claims, released_by, gaps), gaps).run()
+        if desired.gaps == gaps:
+            return desired
+        # What is left alone for a fault keeps its addresses, and so the rest is planned again without them.
+        gaps = desired.gaps
 
 
 class _Planner:
-    def __init__(self, topology: Topology, allocation: Allocation) -> None:
-        self.topology, self.allocation = topology, allocation
+    def __init__(self, topology: Topology, allocation: Allocation, gaps: Gaps) -> None:
+        self.topology, self.allocation, self.gaps = topology, allocation, gaps
         self.style = STYLES[topology.style]
         self.rows: dict[Key, Row] = {}
         self.units: dict[Key, Unit] = {}
@@ -127,7 +136,7 @@ class _Planner:
 
     def result(self) -> Desired:
         problems = tuple(fault.problem for fault in self.faults if fault.problem)
-        gaps = Gaps.union([self.topology.gaps, *(fault.gap for fault in self.faults)])
+        gaps = Gaps.union([self.gaps, *(fault.gap for fault in self.faults)])
         grants = {item.port: grant for item, grant in self.allocation.granted}
         desired = Desired(RowSet(self.rows.values()), problems, gaps, grants, self.units)
         return desired._without_units(self.spoilt) if self.spoilt else desired

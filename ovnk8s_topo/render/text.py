@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ovnk8s_topo.diff import Assign, Change, ChangeSet, Delete, Insert, Members, Move, Part, PutKeys, Update
@@ -12,9 +13,24 @@ from ovnk8s_topo.nb.tables import Row, children_of
 
 
 def text_from_changes(changes: ChangeSet, leftovers: int = 0) -> str:
-    """Return a plan: `+` new, `~` changed, `-` deleted; the columns indented below; a summary last."""
-    lines = [line for change in changes for line in _change_lines(change)]
-    return "\n".join([*lines, summary(changes, leftovers)])
+    """Return a plan: `+` new, `~` changed, `-` deleted; the columns indented below; a summary last.
+
+    New rows that the whole database shares, always the same ones, take a single line.
+    """
+    told = [change for change in changes if not _is_new_and_shared(change)]
+    lines = [line for change in told for line in _change_lines(change)]
+    return "\n".join([*_shared_line(changes), *lines, summary(changes, leftovers)])
+
+
+def _is_new_and_shared(change: Change) -> bool:
+    return isinstance(change, Insert) and change.row.TABLE.mark == "shared"
+
+
+def _shared_line(changes: ChangeSet) -> Iterator[str]:
+    tables = Counter(change.key.table for change in changes if _is_new_and_shared(change))
+    if tables:
+        counts = ", ".join(f"{count} {table}" for table, count in tables.items())
+        yield f"+ {tables.total()} rows shared by all networks: {counts}"
 
 
 def summary(changes: ChangeSet, leftovers: int = 0) -> str:

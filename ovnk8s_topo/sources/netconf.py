@@ -244,7 +244,7 @@ def _from_single(tree: Json, default_mtu: int) -> NetConf:
 
 
 def _from_list(tree: Json, default_mtu: int) -> NetConf:
-    name, version, plugins = _list_parts(tree)
+    name, version, plugins = list_parts(tree)
     if len(plugins) > 1:
         raise NetConfError([Fault("plugins", CHAINING, plugins[1].offset)])
     netconf = decoded_netconf(plugins[0], default_mtu)
@@ -266,8 +266,13 @@ def _is_single_too(tree: Json, default_mtu: int) -> bool:
     return True
 
 
-def _list_parts(tree: Json) -> tuple[str, str, tuple[Json, ...]]:
-    """Check a list as libcni does; keys count only in their exact spelling there."""
+def list_parts(tree: Json) -> tuple[str, str, tuple[Json, ...]]:
+    """Check a configuration list as libcni does; keys count only in their exact spelling there.
+
+    returns  its name, its CNI version and its plug-ins
+
+    NetConfError  the first fault, with libcni's text
+    """
     name, version, plugins = tree.get("name"), tree.get("cniVersion"), tree.get("plugins")
     if name is None:
         raise _list_fault("name", "no name", tree)
@@ -275,7 +280,8 @@ def _list_parts(tree: Json) -> tuple[str, str, tuple[Json, ...]]:
         raise _list_fault("name", f"invalid name type {_go_type(name)}", name)
     if version is not None and version.kind != "string":
         raise _list_fault("cniVersion", f"invalid cniVersion type {_go_type(version)}", version)
-    assert plugins is not None
+    if plugins is None:
+        raise _list_fault("plugins", "no 'plugins' key", tree)
     if plugins.kind != "array":
         raise _list_fault("plugins", f"invalid 'plugins' type {_go_type(plugins)}", plugins)
     if not plugins.items:

@@ -6,12 +6,13 @@ Source: ovn-kubernetes pkg/util/pod_annotation.go, UnmarshalPodAnnotation; its o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ovnk8s_topo.addresses import address_from_text, interface_from_text, mac_from_text
 from ovnk8s_topo.errors import Problem, SpecError
-from ovnk8s_topo.spec import Given
+from ovnk8s_topo.spec import Given, Route
+from ovnk8s_topo.spec.given import is_lla
 from ovnk8s_topo.spec.go_fields import Field, Struct, integer, list_of, map_of, read_into, string
 from ovnk8s_topo.spec.go_json import GoJsonError, Json, TextError, parse
 
@@ -38,21 +39,36 @@ _ENTRY = Struct(
 _ENTRIES = map_of(_ENTRY, "map[string]util.podAnnotation")
 
 
-def given_from_text(text: str) -> dict[str, Given]:
-    """Read the annotation; the entry of the default network is left out.
+DEFAULT = "default"
+"""The key of the cluster's default network."""
 
-    returns  NAD key -> addresses and MAC
+
+def given_from_text(text: str) -> dict[str, Given]:
+    """Read the annotation; the entry of the default network is left out, whatever it says.
+
+    returns  NAD key -> what the pod was told
 
     TextError  with every fault; `path` is the NAD key
     """
+    return _given_of(text, lambda key: key != DEFAULT)
+
+
+def entries_from_text(text: str) -> dict[str, Given]:
+    """Read the annotation with all its entries; the default network's key is ``default``.
+
+    TextError  as above
+    """
+    return _given_of(text, lambda _: True)
+
+
+def _given_of(text: str, is_wanted: Callable[[str], bool]) -> dict[str, Given]:
     entries, tree = _entries(text)
     given: dict[str, Given] = {}
     faults: list[tuple[Problem, int]] = []
-    for key, entry in sorted(entries.items()):
-        if key != "default":
-            problems = [Problem(f"[{key}]", why) for why in _faults(entry)]
-            given.update({} if problems else _given(key, entry, problems))
-            faults += [(problem, _offset(tree, key)) for problem in problems]
+    for key in sorted(filter(is_wanted, entries)):
+        problems = [Problem(f"[{key}]", why) for why in _faults(entries[key])]
+        given.update({} if problems else _given(key, entries[key], problems))
+        faults += [(problem, _offset(tree, key)) for problem in problems]
     if faults:
         raise TextError(faults)
     return given
@@ -77,21 +93,28 @@ def _entries(text: str) -> tuple[dict[str, dict[str, Any]], Json]:
 
 
 def _given(key: str, entry: dict[str, Any], problems: list[Problem]) -> dict[str, Given]:
+    routes = [route or {} for route in entry.get("routes") or ()]
     try:
-        return {key: Given(ips=tuple(_ips(entry)), mac=entry["mac_address"])}
+        return {
+            key: Given(
+                ips=_listed(entry, "ip_address", "ip_addresses"),
+                mac=entry["mac_address"],
+                gateways=_listed(entry, "gateway_ip", "gateway_ips"),
+                routes=tuple(Route(dest=route["dest"], next_hop=route.get("nextHop", "")) for route in routes),
+                ipv6_lla_gateway=entry.get("ipv6_lla_gateway_ip", ""),
+                tunnel_id=entry.get("tunnel_id", 0),
+                role=entry.get("role", ""),
+            )
+        }
     except SpecError as error:
         problems += [Problem(f"[{key}].{problem.path}", problem.why, problem.given) for problem in error.problems]
         return {}
 
 
-def _ips(entry: dict[str, Any]) -> list[str]:
-    many, single = [str(ip or "") for ip in entry.get("ip_addresses") or ()], entry.get("ip_address", "")
-    return many or ([single] if single else [])
-
-
-def _gateways(entry: dict[str, Any]) -> list[str]:
-    many, single = [str(ip or "") for ip in entry.get("gateway_ips") or ()], entry.get("gateway_ip", "")
-    return many or ([single] if single else [])
+def _listed(entry: dict[str, Any], singular: str, plural: str) -> tuple[str, ...]:
+    """Return the list, or the one value under the key of old releases."""
+    many, single = [str(text or "") for text in entry.get(plural) or ()], entry.get(singular, "")
+    return tuple(many or ([single] if single else []))
 
 
 def _parses(parse_text: Any, text: str) -> bool:
@@ -106,7 +129,7 @@ def _faults(entry: dict[str, Any]) -> Iterator[str]:
     mac = entry.get("mac_address", "")
     if not _parses(mac_from_text, mac):
         yield f'failed to parse pod MAC "{mac}": address {mac}: invalid MAC address'
-    ips, gateways = _ips(entry), _gateways(entry)
+    ips, gateways = _listed(entry, "ip_address", "ip_addresses"), _listed(entry, "gateway_ip", "gateway_ips")
     if entry.get("ip_address") and entry["ip_address"] != ips[0]:
         yield "bad annotation data (ip_address and ip_addresses conflict)"
     for ip in ips:
@@ -118,15 +141,10 @@ def _faults(entry: dict[str, Any]) -> Iterator[str]:
         if not _parses(address_from_text, gateway):
             yield f'failed to parse pod gateway "{gateway}"'
     lla = entry.get("ipv6_lla_gateway_ip", "")
-    if lla and not (_parses(address_from_text, lla) and _is_lla(lla)):
+    if lla and not (_parses(address_from_text, lla) and is_lla(address_from_text(lla))):
         yield f'failed to parse pod ipv6 lla gateway, or non ipv6 lla "{lla}"'
     for route in entry.get("routes") or ():
         yield from _route_faults(route or {})
-
-
-def _is_lla(text: str) -> bool:
-    address = address_from_text(text)
-    return address.version == 6 and address.value >> 118 == 0xFE80 >> 6
 
 
 def _route_faults(route: dict[str, str]) -> Iterator[str]:

@@ -50,6 +50,11 @@ class Attachment(Spec):
         """The wanted addresses, without prefix lengths."""
         return tuple(_address(text) for text in self.ips)
 
+    @property
+    def asks_default_route(self) -> bool:
+        """Whether `default_route` was given at all: Multus tells an empty list from none."""
+        return "default_route" in self.model_fields_set
+
 
 def _address(text: str) -> Address:
     return interface_from_text(text)[0] if "/" in text else address_from_text(text)

@@ -72,6 +72,8 @@ def _why(detail: ErrorDetails, cause: object) -> str:
         return str(cause)
     if detail["type"] == "extra_forbidden":
         return "there is no such field"
+    if detail["type"] == "too_short":
+        return f"must have at least {detail['ctx']['min_length']} entry"
     if detail["type"] == "union_tag_not_found":
         return "field required"
     if detail["type"] == "union_tag_invalid":

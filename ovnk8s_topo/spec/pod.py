@@ -7,42 +7,14 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from ovnk8s_topo.addresses import Address, interface_from_text, mac_from_text
 from ovnk8s_topo.errors import SpecError
 from ovnk8s_topo.spec.attachment import Attachment, nad_keys
 from ovnk8s_topo.spec.base import Spec, under
+from ovnk8s_topo.spec.given import Given
 from ovnk8s_topo.spec.node import check_object_name
 from ovnk8s_topo.spec.selection import attachments_from_text
 
 FINISHED = frozenset({"Succeeded", "Failed"})
-
-
-class Given(Spec):
-    """What a pod was told already for one attachment (annotation k8s.ovn.org/pod-networks).
-
-    ips  addresses with prefix length, e.g. ``10.33.2.3/24``
-    mac  "" if the annotation has none
-    """
-
-    ips: tuple[str, ...] = ()
-    mac: str = ""
-
-    @field_validator("ips")
-    @classmethod
-    def _check_ips(cls, ips: tuple[str, ...]) -> tuple[str, ...]:
-        for text in ips:
-            interface_from_text(text)
-        return ips
-
-    @field_validator("mac")
-    @classmethod
-    def _check_mac(cls, mac: str) -> str:
-        return mac_from_text(mac) if mac else ""
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """The addresses without prefix lengths."""
-        return tuple(interface_from_text(text)[0] for text in self.ips)
 
 
 def _attachments(text: str, namespace: str) -> tuple[Attachment, ...]:

@@ -1,5 +1,7 @@
 """For our users' own tests: the Northbound database as pytest fixtures and context managers.
 
+Law: what a fixture starts it stops, and a missing tool is a reason to skip, never a failure, unless it is required.
+
 Needs the extra ``ovnk8s-topo[testing]``. A project loads the fixtures in its top ``conftest.py``::
 
     pytest_plugins = ["ovnk8s_topo.testing"]

@@ -47,27 +47,36 @@ def test_a_claim_is_kept_in_its_own_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "claim",
+    ("claim", "a", "b"),
     [
-        ("10.1.1.2",),
-        ("fd00::2",),
-        ("10.1.1.2", "10.1.1.3"),
-        ("10.1.1.2", "fd00::2", "fd00::3"),
-        ("10.1.1.2", "10.1.1.2", "fd00::2"),
-        ("10.9.9.9", "fd00::2"),
-        ("10.1.1.0", "fd00::2"),
-        ("10.1.1.7", "fd00::2"),
-        ("10.1.1.4", "fd00::2"),
-        ("10.1.1.6", "fd00::2"),
-        (),
+        (("10.1.1.3",), ("10.1.1.3", "fd00::1"), ("10.1.1.2", "fd00::2")),
+        (("fd00::2",), ("fd00::2", "10.1.1.2"), ("10.1.1.3", "fd00::1")),
+        (("10.1.1.3", "10.1.1.2"), ("10.1.1.3", "fd00::1"), ("10.1.1.2", "fd00::2")),
+        (("10.1.1.2", "fd00::2", "fd00::3"), ("10.1.1.2", "fd00::2"), ("10.1.1.3", "fd00::1")),
+        (("10.1.1.2", "10.1.1.2", "fd00::2"), ("10.1.1.2", "fd00::2"), ("10.1.1.3", "fd00::1")),
+        (("10.9.9.9", "fd00::2"), ("fd00::2", "10.1.1.2"), ("10.1.1.3", "fd00::1")),
+        (("10.1.1.0", "fd00::2"), ("fd00::2", "10.1.1.2"), ("10.1.1.3", "fd00::1")),
+        (("10.1.1.7", "fd00::2"), ("fd00::2", "10.1.1.2"), ("10.1.1.3", "fd00::1")),
+        (("10.1.1.4", "fd00::2"), ("fd00::2", "10.1.1.2"), ("10.1.1.3", "fd00::1")),
+        (("10.1.1.6", "fd00::2"), ("fd00::2", "10.1.1.2"), ("10.1.1.3", "fd00::1")),
+        ((), ("10.1.1.2", "fd00::1"), ("10.1.1.3", "fd00::2")),
     ],
 )
-def test_a_claim_that_does_not_fit_is_dropped_and_frees_its_addresses(claim: tuple[str, ...]) -> None:
+def test_what_fits_of_a_claim_is_kept_and_the_rest_is_free(
+    claim: tuple[str, ...], a: tuple[str, ...], b: tuple[str, ...]
+) -> None:
     given, problems = run(
         DUAL, {"a": claim}, ["a", "b"], excluded=["10.1.1.4/31"], withheld=["10.1.1.6"], reserved=["10.1.1.1/32"]
     )
-    assert given == {"a": ("10.1.1.2", "fd00::1"), "b": ("10.1.1.3", "fd00::2")}
+    assert given == {"a": a, "b": b}
     assert problems == {}
+
+
+def test_a_second_subnet_moves_nobody() -> None:
+    given, _ = run(DUAL[:1], {}, ["a", "b"])
+    claims = {owner: tuple(str(address) for address in addresses) for owner, addresses in given.items()}
+    again, _ = run(DUAL, claims, ["0-newcomer", "a", "b"])
+    assert all(again[owner][:1] == given[owner] for owner in given)
 
 
 def test_a_claim_on_a_reserved_subnet_is_kept() -> None:

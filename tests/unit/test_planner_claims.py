@@ -326,6 +326,22 @@ def test_a_refused_pod_keeps_its_address_from_others() -> None:
     assert addresses(again(l3(pod("p", wish, "n1"), pod("a", "l3", "n1")), before)) == {"l3/a": "10.33.0.4"}
 
 
+def test_a_port_that_is_left_alone_for_its_pod_keeps_its_address() -> None:
+    # Regression: p lost its layer3 port for want of a node, so its layer2 port, no longer asked for, stayed too;
+    # its address was given to a newcomer all the same.
+    both = (L2, L3)
+    before = stored(desired_from_topology(topology(pod("p"), networks=both)).rows)
+    done = again(topology(pod("p", "l3", "gone"), pod("a"), networks=both), before, prune=True)
+    assert addresses(done) == {"l2/a": "10.22.0.2"}
+
+
+def test_a_node_that_is_left_alone_for_one_network_keeps_its_slices_of_all() -> None:
+    other = Layer3(name="other", subnets="10.44.0.0/16/24")
+    before = stored(desired_from_topology(topology(networks=(L3, other), nodes=("n1",))).rows)
+    done = again(topology(pod("p", "l3", "n1"), networks=(L3, other), nodes=("n2",)), before, prune=True)
+    assert slices(done) == {"rtos-l3_n2": "10.33.1.1/24", "rtos-other_n2": "10.44.1.1/24"}
+
+
 def test_two_subnets_of_one_family_are_overflow() -> None:
     network = Layer3(name="l3", subnets="10.33.0.0/24/25,10.44.0.0/24/25")
     done = desired_from_topology(topology(networks=(network,), nodes=("a", "b", "c")))
@@ -406,6 +422,17 @@ def test_a_spoilt_port_keeps_its_address(spoilt: dict[str, Any]) -> None:
 def test_a_spoilt_node_keeps_its_slice(table: str, name: str, spoilt: dict[str, Any]) -> None:
     before = edited(stored(desired_from_topology(l3()).rows), table, name, **spoilt)
     assert slices(again(l3(nodes=("n2",)), before, prune=True)) == {"rtos-l3_n2": "10.33.1.1/24"}
+
+
+def test_a_router_port_without_its_switch_keeps_its_slice() -> None:
+    before = stored(desired_from_topology(l3(pod("p", "l3", "n1"), nodes=("n1",))).rows)
+    lost = Snapshot.of(
+        item for item in before.rows.values() if "l3_n1" not in item.holders and item.key.name != "l3_n1"
+    )
+    rest = Snapshot.of(item for item in lost.rows.values() if item.key.table != "Logical_Switch_Port")
+    done = again(l3(pod("p", "l3", "n1"), nodes=("n2",)), rest, prune=True)
+    assert slices(done) == {"rtos-l3_n2": "10.33.1.1/24"}
+    assert slices(again(l3(nodes=("a", "n1")), rest)) == {"rtos-l3_a": "10.33.1.1/24", "rtos-l3_n1": "10.33.0.1/24"}
 
 
 def test_a_port_in_the_wrong_switch_keeps_its_address() -> None:

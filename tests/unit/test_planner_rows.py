@@ -10,7 +10,7 @@ import pytest
 from ovnk8s_topo.nb.rowset import RowSet
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.planner import Desired, desired_from_topology
-from ovnk8s_topo.spec import Layer2, Layer3, Localnet, Network, Node, Pod, Style, Topology
+from ovnk8s_topo.spec import Gaps, Layer2, Layer3, Localnet, Network, Node, Pod, Style, Topology
 
 STYLES: tuple[Style, ...] = ("2023", "2024")
 NETWORK, TOPOLOGY, ROLE = "k8s.ovn.org/network", "k8s.ovn.org/topology", "k8s.ovn.org/role"
@@ -198,7 +198,10 @@ COLLISIONS = {
 @pytest.mark.parametrize("apart", [False, True])
 def test_two_attachments_of_one_port_name_are_refused_both(case: str, apart: bool) -> None:
     nads, selection, port = COLLISIONS[case]
-    networks = [Layer2(name="l2", nads=nads[0], subnets="10.1.0.0/24"), Localnet(name="lan", nads=nads[1])]
+    networks: list[Network] = [
+        Layer2(name="l2", nads=nads[0], subnets="10.1.0.0/24"),
+        Localnet(name="lan", nads=nads[1]),
+    ]
     if not apart:
         networks = [Layer2(name="l2", nads=nads, subnets="10.1.0.0/24")]
     done = planned(*networks, pods=(Pod(namespace="ns", name="p", node="n1", networks=selection),))
@@ -244,7 +247,7 @@ def test_a_pod_on_an_undescribed_node_gets_nothing_of_a_layer3_network() -> None
     assert [str(problem) for problem in done.problems] == [
         "Pod default/p (default/l3): node: its node far has no subnet of network l3"
     ]
-    assert (done.gaps.pods, done.gaps.nodes) == ({"default/p"}, {"far"})
+    assert done.gaps == Gaps(pods={"default/p"}, nodes={"far"})
 
 
 def test_without_a_row_goes_what_was_made_for_the_same() -> None:

@@ -288,7 +288,7 @@ def test_rows_without_a_mark_are_adopted_on_request(nb: SnapshotNb, me: Reconcil
         me.apply(topology())
     me.apply(topology(), adopt=True)
     assert nb.content.named(Key("Logical_Switch", "lan_ovn_localnet_switch"))[0].uuid == "u-1"
-    assert nb.row("Logical_Switch", "lan_ovn_localnet_switch").get("external_ids")["theirs"] == "stays"  # type: ignore[index,call-overload]
+    assert nb.row("Logical_Switch", "lan_ovn_localnet_switch").get("external_ids")["theirs"] == "stays"  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,8 @@ def test_rows_without_a_mark_are_adopted_on_request(nb: SnapshotNb, me: Reconcil
 def test_keep_going_leaves_out_all_of_what_somebody_else_has_a_part_of(
     nb: SnapshotNb, me: Reconciler, table: str, name: str, lost: set[str]
 ) -> None:
-    nb.put(ROW_TYPES[table](**{"name": name, "external_ids": {OWNER_KEY: "you"}}))
+    made: Any = ROW_TYPES[table]
+    nb.put(made(name=name, external_ids={OWNER_KEY: "you"}))
     done = me.apply(topology(), keep_going=True)
     assert [problem.subject for problem in done.plan.problems] == [f"{table} {name}"]
     switches = {"l3_n1", "l3_n2", "l2_ovn_layer2_switch", "lan_ovn_localnet_switch"}
@@ -330,9 +331,19 @@ def test_a_node_whose_switch_must_stay_keeps_its_slice(nb: SnapshotNb, me: Recon
     me.apply(topology(networks=(L3,), nodes=("n1",), pods=""))
     foreign_child(nb, "l3_n1")
     me.apply(topology(networks=(L3,), nodes=("n2",), pods=""), prune=True, keep_going=True)
-    subnets = [stored.row.get("other_config")["subnet"] for stored in nb.content.table("Logical_Switch")]  # type: ignore[index,call-overload]
+    subnets = [stored.row.get("other_config")["subnet"] for stored in nb.content.table("Logical_Switch")]  # type: ignore[index]
     assert sorted(subnets) == ["10.33.0.0/24", "10.33.1.0/24"]
     assert nb.names("Logical_Router_Port") == {"rtos-l3_n1", "rtos-l3_n2"}
+
+
+def test_a_switch_that_must_stay_protects_no_other_of_its_kind(nb: SnapshotNb, me: Reconciler) -> None:
+    # Regression: it was taken for a node's, and every localnet switch ended like that node.
+    lan = Localnet(name="other", subnets="10.55.0.0/24", nads="default/lan")
+    me.apply(topology(networks=(LAN.model_copy(update={"nads": ("x/y",)}), lan), pods="a"))
+    foreign_child(nb, "lan_ovn_localnet_switch")
+    wanted = topology(networks=(Layer2(name="lan", nads="x/y"), lan), pods="")
+    me.apply(wanted, prune=True, keep_going=True)
+    assert "default.lan_default_a" not in nb.names("Logical_Switch_Port")
 
 
 def test_two_owners_of_different_networks_live_side_by_side(nb: SnapshotNb, me: Reconciler) -> None:
@@ -361,7 +372,7 @@ def test_two_owners_of_one_network_are_told(nb: SnapshotNb, me: Reconciler) -> N
 def test_shared_rows_are_completed_and_never_cut(nb: SnapshotNb, me: Reconciler) -> None:
     nb.put(Copp(name="ovnkube-default", meters={"arp": "their-meter", "bfd": "bfd-rate-limiter"}))
     me.apply(topology())
-    assert nb.row("Copp", "ovnkube-default").get("meters")["arp"] == "their-meter"  # type: ignore[index,call-overload]
+    assert nb.row("Copp", "ovnkube-default").get("meters")["arp"] == "their-meter"  # type: ignore[index]
     assert len(nb.row("Copp", "ovnkube-default").get("meters")) == 9  # type: ignore[arg-type]
     me.destroy()
     assert {stored.key.table for stored in nb.content.rows.values()} == SHARED

@@ -1,0 +1,127 @@
+"""What one attachment comes to: addresses with their masks, gateways, routes, MTU.
+
+Source: ovn-kubernetes pkg/allocator/pod/pod_annotation.go, AddRoutesGatewayIP, for secondary networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ovnk8s_topo.addresses import WIDTH, Address, Subnet, address_from_text, interface_from_text
+from ovnk8s_topo.ipam import gateway_of
+from ovnk8s_topo.spec import Attachment, Cluster, Given, Layer3, Network, Pod, Route, Style
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentResult:
+    """One attachment of one pod, as it is.
+
+    pod        ``namespace/name``
+    nad_key    ``namespace/name`` of the definition; ``/1``, ``/2``... behind it at its further uses
+    network    the network's name
+    topology   ``layer3``, ``layer2`` or ``localnet``
+    node       where the pod runs
+    interface  its name in the pod
+    mac        lower case, with colons
+    addresses  with prefix length, e.g. ``10.33.2.3/24``
+    gateways   next hops of default routes, only if the pod asked for them
+    routes     other routes
+    mtu        bytes
+    """
+
+    pod: str
+    nad_key: str
+    network: str
+    topology: str
+    node: str
+    interface: str
+    mac: str
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    mtu: int = 0
+
+
+def attachment_result(
+    network: Network,
+    pod: Pod,
+    nad_key: str,
+    attachment: Attachment,
+    mac: str,
+    addresses: Sequence[Address],
+    slices: Sequence[Subnet] = (),
+    cluster: Cluster | None = None,
+) -> AttachmentResult:
+    """Work out what an attachment that has a MAC and addresses comes to.
+
+    nad_key    one of `pod.keyed_attachments()`, with its attachment
+    addresses  in the order in which they are written
+    slices     of the pod's node, on a layer3 network
+    cluster    for its MTU, where the network names none
+    """
+    return AttachmentResult(
+        pod=f"{pod.namespace}/{pod.name}",
+        nad_key=nad_key,
+        network=network.name,
+        topology=network.topology,
+        node=pod.node,
+        interface=attachment.interface or default_interface(pod, nad_key),
+        mac=mac,
+        addresses=tuple(_with_masks(network, pod.given.get(nad_key), attachment, addresses, slices)),
+        gateways=tuple(str(address_from_text(text)) for text in attachment.default_route),
+        routes=tuple(_routes(network, addresses, slices)),
+        mtu=network.mtu or (cluster or Cluster()).mtu,
+    )
+
+
+def default_interface(pod: Pod, nad_key: str) -> str:
+    """Return ``net<N>``: N counts all elements of the pod's annotation from 1, also those that name an interface.
+
+    ValueError  the pod has no such attachment
+
+    The same as OVN-Kubernetes cni/utils.go. Multus counts its delegates, which comes to the same as long as its
+    configuration adds no default networks of its own.
+    """
+    keys = [key for key, _ in pod.keyed_attachments()]
+    return f"net{keys.index(nad_key) + 1}"
+
+
+def given_from_result(result: AttachmentResult, told: Given | None = None, style: Style = "2024") -> Given:
+    """Return the entry for the annotation `k8s.ovn.org/pod-networks`.
+
+    told   what the pod was told already: it stays as it is as long as addresses and MAC do
+    style  the releases of 2023 wrote no role
+    """
+    if told and (told.ips, told.mac) == (result.addresses, result.mac):
+        return told
+    return Given(
+        ips=result.addresses,
+        mac=result.mac,
+        gateways=result.gateways,
+        routes=result.routes,
+        role="" if style == "2023" else "secondary",
+    )
+
+
+def _with_masks(
+    network: Network, told: Given | None, attachment: Attachment, addresses: Sequence[Address], slices: Sequence[Subnet]
+) -> Iterator[str]:
+    """Yield addresses with the mask of the subnet that they are from, else the mask that came with them."""
+    subnets = slices if isinstance(network, Layer3) else network.ranges
+    texts = [*(told.ips if told else ()), *(text for text in attachment.ips if "/" in text)]
+    brought = dict(map(interface_from_text, reversed(texts)))
+    for address in addresses:
+        found = next((subnet for subnet in subnets if address in subnet), brought.get(address))
+        yield f"{address}/{found.prefix_len if found else WIDTH[address.version]}"
+
+
+def _routes(network: Network, addresses: Sequence[Address], slices: Sequence[Subnet]) -> Iterator[Route]:
+    """Yield a layer3 network's way to the other nodes: all its ranges of each address's family, by the gateway."""
+    if not isinstance(network, Layer3):
+        return
+    for address in addresses:
+        own = next((subnet for subnet in slices if address in subnet), None)
+        for subnet in network.ranges if own else ():
+            if own and subnet.version == own.version:
+                yield Route(dest=str(subnet), next_hop=str(gateway_of(own)))
