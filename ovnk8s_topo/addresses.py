@@ -19,6 +19,8 @@ WIDTH: dict[int, int] = {4: 32, 6: 128}
 """Address length in bits, by IP version."""
 
 _PREFIX_LEN = re.compile(r"(0|[1-9][0-9]{0,2})", re.ASCII)
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = re.compile(r"\.".join([_OCTET] * 4))
 _MAC = re.compile(r"[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}", re.ASCII | re.IGNORECASE)
 
 
@@ -92,6 +94,9 @@ def address_from_text(text: str) -> Address:
 
     ValueError  `invalid IP address: <text>`; zones, leading zeros, blanks and IPv4-mapped IPv6 are refused
     """
+    # A database has many thousands of IPv4 texts, and netaddr takes ten times as long for each.
+    if quad := _IPV4.fullmatch(text):
+        return Address(4, int.from_bytes(map(int, quad.groups())))
     try:
         parsed = netaddr.IPAddress(text)
     except (netaddr.AddrFormatError, ValueError) as error:
@@ -140,7 +145,7 @@ def mac_from_text(text: str) -> str:
     """
     if not _MAC.fullmatch(text):
         raise ValueError(f"invalid MAC address: {text}")
-    value = int(netaddr.EUI(text))
+    value = int(text.replace(text[2], ""), 16)
     if value == 0 or value >> 40 & 1:
         raise ValueError(f"not a unicast MAC address: {text}")
     return _mac_text(value)
@@ -176,4 +181,4 @@ def _hash32(text: str) -> int:
 
 
 def _mac_text(value: int) -> str:
-    return ":".join(f"{value >> shift & 255:02x}" for shift in range(40, -8, -8))
+    return value.to_bytes(6).hex(":")

@@ -22,6 +22,7 @@ from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.reconciler import DEFAULT_OWNER, Reconciler, Result
 from ovnk8s_topo.render.json import json_from_snapshot
 from ovnk8s_topo.render.text import summary, text_from_snapshot
+from ovnk8s_topo.render.told import json_from_told, text_from_told
 from ovnk8s_topo.sources import Manifests, read_manifests
 
 OK, ERROR, CHANGES, PRUNE_REFUSED, OUTCOME_UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -155,6 +156,31 @@ def apply(
         )
     _print_result(done, output)
     return ERROR if _report(manifests, done.plan) else OK
+
+
+@app.command("annotations")
+def annotate(
+    files: Files,
+    nb: Nb = FORGETFUL,
+    owner: Owner = DEFAULT_OWNER,
+    style: Style = StyleName.y2024,
+    adopt: Adopt = False,
+    lenient: Lenient = False,
+    keep_going: KeepGoing = False,
+    timeout: Timeout = 30.0,
+    output: OutputFormat = Format.text,
+    private_key: PrivateKey = None,
+    certificate: Certificate = None,
+    ca_cert: CaCert = None,
+) -> int:
+    """Print what pods and nodes are to be told. Writes nothing."""
+    manifests = _read(files, style, lenient, keep_going)
+    with _open(nb, private_key, certificate, ca_cert) as backend:
+        made = Reconciler(backend, owner=owner, timeout_s=timeout).plan(
+            manifests.topology, adopt=adopt, keep_going=keep_going
+        )
+    _print(json_from_told(made.told) if output is Format.json else text_from_told(made.told))
+    return ERROR if _report(manifests, made) else OK
 
 
 @app.command()

@@ -11,6 +11,8 @@ from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.planner import Desired
 from ovnk8s_topo.render.json import json_from_changes, json_from_problem
 from ovnk8s_topo.render.text import text_from_changes
+from ovnk8s_topo.spec import Topology
+from ovnk8s_topo.told import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Plan:
     owner      whose rows they are
     changes    in the order in which they are made; every row that they touch is pinned as it was read
     desired    all rows as they shall be, and who got no address
+    topology   what was planned
     leftovers  number of rows of the owner that the topology does not describe and that stay, for want of `prune`
     """
 
@@ -27,6 +30,12 @@ class Plan:
     changes: ChangeSet
     desired: Desired = field(repr=False)
     leftovers: int = 0
+    topology: Topology = field(default_factory=Topology, repr=False)
+
+    @property
+    def told(self) -> Told:
+        """What pods and nodes are to be told: addresses, annotations, CNI results."""
+        return Told(self.topology, self.desired)
 
     @property
     def is_empty(self) -> bool:

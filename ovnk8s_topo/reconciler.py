@@ -212,7 +212,8 @@ def _unguarded_plan(topology: Topology, snapshot: Snapshot, owner: str, options:
             left_alone = Gaps.union([desired.without(keys).gaps, *stuck])
             continue
         leftovers = 0 if options.prune else sum(1 for _ in _leftovers(snapshot, desired, owner, covers))
-        return Plan(owner, changes, replace(desired, problems=desired.problems + problems), leftovers)
+        desired = replace(desired, problems=desired.problems + problems)
+        return Plan(owner, changes, desired, leftovers, topology)
 
 
 def _changes(

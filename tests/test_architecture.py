@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 MODULES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "addresses"}
-MIDDLE = BASE | {"spec", "ipam", "nb", "changes", "diff", "planner", "render", "plan", "results"}
+MIDDLE = BASE | {"spec", "ipam", "nb", "changes", "diff", "planner", "render", "plan", "results", "told"}
 ALLOWED = {
     "errors": set(),
     "addresses": set(),
@@ -25,8 +25,9 @@ ALLOWED = {
     "planner": BASE | {"spec", "ipam", "nb"},
     "sources": BASE | {"spec"},
     "results": BASE | {"spec", "ipam"},
-    "render": BASE | {"spec", "planner", "diff", "changes", "nb", "sources"},
-    "plan": {"errors", "diff", "changes", "planner", "render"},
+    "render": BASE | {"spec", "planner", "diff", "changes", "nb", "sources", "told"},
+    "told": {"addresses", "planner", "results", "spec"},
+    "plan": {"errors", "diff", "changes", "planner", "render", "spec", "told"},
     "backends": BASE | {"diff", "changes", "nb"},
     "reconciler": BASE | {"backends", "diff", "changes", "nb", "plan", "planner", "spec"},
     "testing": BASE | {"backends", "diff", "changes", "nb"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ovnk8s_topo.addresses import Subnet
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.nb.rowset import RowSet
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
@@ -58,6 +59,7 @@ class Desired:
     problems  who got nothing, and why
     gaps      whose rows to leave alone: the topology's own gaps and those of `problems`
     grants    port name -> MAC and addresses of every attachment
+    slices    layer3 network -> node -> its slices
     units     key of a row -> what it was made for
     """
 
@@ -65,6 +67,7 @@ class Desired:
     problems: tuple[Problem, ...] = ()
     gaps: Gaps = field(default_factory=Gaps)
     grants: Mapping[str, Grant] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, tuple[Subnet, ...]]] = field(default_factory=dict)
     units: Mapping[Key, Unit] = field(default_factory=dict, repr=False)
 
     def without(self, keys: Iterable[Key]) -> Desired:
@@ -89,6 +92,11 @@ class Desired:
             rows=RowSet(row for key, row in self.rows.items() if key not in lost),
             gaps=Gaps.union([self.gaps, *(unit.gap for unit in units)]),
             grants={port: grant for port, grant in self.grants.items() if _port_key(port) not in lost},
+            slices={
+                network: {node: found for node, found in nodes.items() if Unit(network, node) not in units}
+                for network, nodes in self.slices.items()
+                if network not in networks
+            },
         )
 
 
@@ -138,7 +146,7 @@ class _Planner:
         problems = tuple(fault.problem for fault in self.faults if fault.problem)
         gaps = Gaps.union([self.gaps, *(fault.gap for fault in self.faults)])
         grants = {item.port: grant for item, grant in self.allocation.granted}
-        desired = Desired(RowSet(self.rows.values()), problems, gaps, grants, self.units)
+        desired = Desired(RowSet(self.rows.values()), problems, gaps, grants, self.allocation.slices, self.units)
         return desired._without_units(self.spoilt) if self.spoilt else desired
 
     def plan_network(self, network: Network) -> None:
