@@ -20,7 +20,7 @@ from ovnk8s_topo.errors import (
 )
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.reconciler import Reconciler, Result
-from ovnk8s_topo.spec import Attachment, Cluster, Layer2, Layer3, Localnet, Node, Pod, Topology
+from ovnk8s_topo.spec import Attachment, Cluster, IpamClaim, Layer2, Layer3, Localnet, Node, Pod, Topology
 
 __all__ = [
     "AllocationError",
@@ -29,6 +29,7 @@ __all__ = [
     "BackendUnavailable",
     "Cluster",
     "ConflictError",
+    "IpamClaim",
     "Layer2",
     "Layer3",
     "Localnet",

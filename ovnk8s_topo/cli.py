@@ -24,6 +24,7 @@ from ovnk8s_topo.render.json import json_from_snapshot
 from ovnk8s_topo.render.text import summary, text_from_snapshot
 from ovnk8s_topo.render.told import json_from_told, text_from_told
 from ovnk8s_topo.sources import Manifests, read_manifests
+from ovnk8s_topo.spec import Cluster
 
 OK, ERROR, CHANGES, PRUNE_REFUSED, OUTCOME_UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes. Bad usage is an ERROR too: 2 says that there are changes."""
@@ -58,6 +59,13 @@ class StyleName(StrEnum):
     y2024 = "2024"
 
 
+class FixedAddresses(StrEnum):
+    """What becomes of pods that ask for addresses."""
+
+    refuse = "refuse"
+    honour = "honour"
+
+
 class Wait(StrEnum):
     """What to wait for."""
 
@@ -79,6 +87,10 @@ Certificate = Annotated[str | None, typer.Option("--certificate", help="PEM file
 CaCert = Annotated[str | None, typer.Option("--ca-cert", help="PEM file, for ssl:.")]
 Owner = Annotated[str, typer.Option(help="Name that our rows carry; rows of others are never touched.")]
 Style = Annotated[StyleName, typer.Option(help="Release of OVN-Kubernetes whose rows are written.")]
+Fixed = Annotated[
+    FixedAddresses,
+    typer.Option("--fixed-addresses", help="What becomes of pods that ask for an address of a network with subnets."),
+]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete our rows that the manifests do not describe.")]
 MassDelete = Annotated[bool, typer.Option("--allow-mass-delete", help="Let --prune delete many rows at once.")]
 Adopt = Annotated[bool, typer.Option("--adopt", help="Take over rows that have the right name and no owner.")]
@@ -97,6 +109,7 @@ def plan(
     nb: Nb = FORGETFUL,
     owner: Owner = DEFAULT_OWNER,
     style: Style = StyleName.y2024,
+    fixed_addresses: Fixed = FixedAddresses.refuse,
     prune: Prune = False,
     allow_mass_delete: MassDelete = False,
     adopt: Adopt = False,
@@ -112,7 +125,7 @@ def plan(
     ] = False,
 ) -> int:
     """Print what apply would change. Writes nothing."""
-    manifests = _read(files, style, lenient, keep_going)
+    manifests = _read(files, style, fixed_addresses, lenient, keep_going)
     with _open(nb, private_key, certificate, ca_cert) as backend:
         made = Reconciler(backend, owner=owner, timeout_s=timeout).plan(
             manifests.topology, prune=prune, allow_mass_delete=allow_mass_delete, adopt=adopt, keep_going=keep_going
@@ -129,6 +142,7 @@ def apply(
     nb: Nb = FORGETFUL,
     owner: Owner = DEFAULT_OWNER,
     style: Style = StyleName.y2024,
+    fixed_addresses: Fixed = FixedAddresses.refuse,
     prune: Prune = False,
     allow_mass_delete: MassDelete = False,
     adopt: Adopt = False,
@@ -142,7 +156,7 @@ def apply(
     ca_cert: CaCert = None,
 ) -> int:
     """Write what the manifests describe, in one transaction."""
-    manifests = _read(files, style, lenient, keep_going)
+    manifests = _read(files, style, fixed_addresses, lenient, keep_going)
     if nb == FORGETFUL:
         _say("note: memory: is gone when this command ends; --nb names a file or a server")
     with _open(nb, private_key, certificate, ca_cert) as backend:
@@ -164,6 +178,7 @@ def annotate(
     nb: Nb = FORGETFUL,
     owner: Owner = DEFAULT_OWNER,
     style: Style = StyleName.y2024,
+    fixed_addresses: Fixed = FixedAddresses.refuse,
     adopt: Adopt = False,
     lenient: Lenient = False,
     keep_going: KeepGoing = False,
@@ -174,7 +189,7 @@ def annotate(
     ca_cert: CaCert = None,
 ) -> int:
     """Print what pods and nodes are to be told. Writes nothing."""
-    manifests = _read(files, style, lenient, keep_going)
+    manifests = _read(files, style, fixed_addresses, lenient, keep_going)
     with _open(nb, private_key, certificate, ca_cert) as backend:
         made = Reconciler(backend, owner=owner, timeout_s=timeout).plan(
             manifests.topology, adopt=adopt, keep_going=keep_going
@@ -226,8 +241,11 @@ def destroy(
     return OK
 
 
-def _read(files: list[str], style: StyleName, lenient: bool, keep_going: bool) -> Manifests:
-    return read_manifests(files, style=style.value, lenient=lenient, keep_going=keep_going)
+def _read(
+    files: list[str], style: StyleName, fixed_addresses: FixedAddresses, lenient: bool, keep_going: bool
+) -> Manifests:
+    cluster = Cluster(fixed_addresses=fixed_addresses.value)
+    return read_manifests(files, style=style.value, lenient=lenient, keep_going=keep_going, cluster=cluster)
 
 
 @contextmanager
@@ -254,7 +272,7 @@ def _report(manifests: Manifests, made: Plan) -> bool:
     """Tell on stderr what was ignored and what was left out; return whether anything was left out."""
     for kind, count in sorted(manifests.ignored.items()):
         _say(f"ignored: {count} x {kind}")
-    for notice in manifests.notices:
+    for notice in (*manifests.notices, *made.desired.notices):
         _say(f"note: {notice}")
     if not manifests.topology.networks:
         _say("note: no network is described")

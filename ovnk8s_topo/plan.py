@@ -56,7 +56,11 @@ class Plan:
         return text_from_changes(self.changes, self.leftovers)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the plan as plain values: `changes` with tables, names and columns, `counts`, `problems`."""
+        """Return the plan as plain values.
+
+        `changes` with tables, names and columns, `counts`, `problems`, `notices`, and under `ipam_claims` what belongs
+        into `status.ips` of the IPAMClaims that pods refer to.
+        """
         return {
             "owner": self.owner,
             "is_empty": self.is_empty,
@@ -64,6 +68,8 @@ class Plan:
             "leftovers": self.leftovers,
             "changes": json_from_changes(self.changes),
             "problems": [json_from_problem(problem) for problem in self.problems],
+            "notices": list(self.desired.notices),
+            "ipam_claims": {claim: list(ips) for claim, ips in sorted(self.desired.ipam_claims.items())},
         }
 
     def to_json(self, *, indent: int | None = 2) -> str:

@@ -109,6 +109,10 @@ class Told:
         """Return node -> annotation -> text, with this topology's networks alone; see `results.merged_node_subnets`."""
         return {node: {NODE_SUBNETS: node_subnets_text(found)} for node, found in sorted(self.node_subnets().items())}
 
+    def ipam_claims(self) -> Mapping[str, tuple[str, ...]]:
+        """Return ``namespace/name`` of IPAMClaim -> addresses for its `status.ips`, of every claim that a pod uses."""
+        return self.desired.ipam_claims
+
     def cni_results(self, *, sandbox: str = "", cni_version: str = "1.0.0") -> dict[str, dict[str, CniResult]]:
         """Return ``namespace/name`` of pod -> NAD key -> what a CNI plug-in answers to ADD.
 

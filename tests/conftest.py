@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["ovnk8s_topo.testing"]
+pytest_plugins = ["ovnk8s_topo.testing", "ovnk8s_topo.lab.fixtures"]
 
 _INTEGRATION = Path(__file__).parent / "integration"
+_LAB = Path(__file__).parent / "lab"
 
 # No deadlines: a slow machine is not a wrong result. `ci` always tries the same examples, so that a red build is about
 # the change and not about luck; `dev` and `nightly` look for new ones.
@@ -22,5 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_INTEGRATION):
             item.add_marker(pytest.mark.ovn)
+        if item.path.is_relative_to(_LAB):
+            item.add_marker(pytest.mark.root)
         if "container_nb" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.docker)

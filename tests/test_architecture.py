@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 MODULES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "addresses"}
-MIDDLE = BASE | {"spec", "ipam", "nb", "changes", "diff", "planner", "render", "plan", "results", "told"}
+MIDDLE = BASE | {"spec", "ipam", "nb", "changes", "diff", "planner", "render", "plan", "results", "told", "nodeside"}
 ALLOWED = {
     "errors": set(),
     "addresses": set(),
@@ -25,12 +25,14 @@ ALLOWED = {
     "planner": BASE | {"spec", "ipam", "nb"},
     "sources": BASE | {"spec"},
     "results": BASE | {"spec", "ipam"},
+    "nodeside": BASE | {"spec", "planner", "results"},
     "render": BASE | {"spec", "planner", "diff", "changes", "nb", "sources", "told"},
     "told": {"addresses", "planner", "results", "spec"},
     "plan": {"errors", "diff", "changes", "planner", "render", "spec", "told"},
     "backends": BASE | {"diff", "changes", "nb"},
     "reconciler": BASE | {"backends", "diff", "changes", "nb", "plan", "planner", "spec"},
     "testing": BASE | {"backends", "diff", "changes", "nb"},
+    "lab": BASE | {"backends", "nb", "plan", "planner", "reconciler", "results", "spec", "told", "testing"},
     "cli": set(MIDDLE) | {"sources", "backends", "reconciler", ""},
     "": MIDDLE | {"reconciler", "backends"},
 }
@@ -50,7 +52,7 @@ THIRD_PARTY = {
     "pydantic_core": ("spec/", "sources/"),
     "ruamel": ("sources/",),
     "typer": ("cli",),
-    "pytest": ("testing",),
+    "pytest": ("testing", "lab/fixtures.py"),
     "testcontainers": ("testing",),
     "docker": ("testing",),
     "cryptography": ("testing",),

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.ipam.pools import SubnetPools
-from ovnk8s_topo.ipam.refusals import AddressTaken, PoolExhausted, others_of
+from ovnk8s_topo.ipam.refusals import AddressTaken, PoolExhausted, Refused, others_of
 
 Claims = Mapping[str, tuple[Address, ...]]
+
+NO_CLAIMS: Claims = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ def assign(
     claims: Claims,
     wanted: Sequence[str],
     *,
+    requests: Claims = NO_CLAIMS,
+    exact: Claims = NO_CLAIMS,
     reserved: Sequence[Subnet] = (),
     name: str = "subnets",
 ) -> Assignment:
@@ -45,6 +49,10 @@ def assign(
                address of each subnet; the rest is dropped, and what is missing is given fresh, so that a second subnet
                moves nobody. What owners that are not in `wanted` claim is given to nobody
     wanted     owners without a usable claim get the lowest free addresses, served in this order
+    requests   wanted owner -> addresses that it asks for. They count for subnets of which it keeps none; whoever asks
+               goes before whoever does not, and never before whoever has. One that cannot be had is a problem, and
+               so is one that two owners ask for: of both
+    exact      wanted owner -> addresses that are its own: it gets these and no others, or has a problem
     returns    who got what, and why the others got nothing. Two claims to one address are a problem of both
                owners; neither moves and nobody else gets the address
 
@@ -57,14 +65,18 @@ def assign(
     if not subnets:
         return Assignment(dict.fromkeys(owners, ()), {})
     pools = SubnetPools(subnets, excluded=excluded, withheld=withheld, reserved=reserved, name=name)
-    kept = {owner: fitting for owner in owners if (fitting := pools.fitting(claims.get(owner, ())))}
+    problems = _misfits(pools, exact)
+    fitting = {owner: exact[owner] if owner in exact else pools.fitting(claims.get(owner, ())) for owner in owners}
+    kept = {owner: found for owner, found in fitting.items() if found and owner not in problems}
     waiting = frozenset(owners)
     holders = _holders(kept | {owner: claim for owner, claim in claims.items() if owner not in waiting})
     for address, names in holders.items():
         pools.keep(address, names[0])
-    problems = _clashes(kept, holders)
-    given = _serve(pools, owners, kept, problems)
-    return Assignment(given, problems)
+    problems |= _clashes(kept, holders)
+    asked = {owner: pools.unserved(kept.get(owner, ()), requests[owner]) for owner in owners if owner in requests}
+    granted = _reserve(pools, {owner: ips for owner, ips in asked.items() if ips and owner not in problems}, problems)
+    given = {owner: kept[owner] for owner in exact if owner in kept and owner not in problems}
+    return Assignment(given | _serve(pools, [o for o in owners if o not in exact], kept, granted, problems), problems)
 
 
 def gateway_of(subnet: Subnet) -> Address:
@@ -113,15 +125,54 @@ def _clashes(kept: Claims, holders: Mapping[Address, list[str]]) -> dict[str, st
     return problems
 
 
+def _misfits(pools: SubnetPools, exact: Claims) -> dict[str, str]:
+    """Find owners whose own addresses the pools cannot hold."""
+    problems: dict[str, str] = {}
+    for owner, addresses in exact.items():
+        try:
+            pools.check(addresses)
+        except Refused as error:
+            problems[owner] = error.problems[0].why
+    return problems
+
+
+def _reserve(pools: SubnetPools, asked: Claims, problems: dict[str, str]) -> Claims:
+    """Give every owner what it asks for, all of it or nothing; note who cannot have it."""
+    askers = _holders(asked)
+    clashes = {
+        owner: f"{AddressTaken.upstream}: {address} is asked for by {others_of(askers[address], owner)} too"
+        for owner, addresses in asked.items()
+        for address in addresses
+        if len(askers[address]) > 1
+    }
+    granted: dict[str, tuple[Address, ...]] = {}
+    for owner, addresses in asked.items():
+        try:
+            pools.check(addresses) if owner in clashes else pools.reserve(addresses, owner)
+        except Refused as error:
+            problems[owner] = error.problems[0].why
+            continue
+        granted[owner] = addresses
+    problems |= {owner: why for owner, why in clashes.items() if owner not in problems}
+    for owner in clashes.keys() & granted.keys():
+        # Nobody else gets what is in dispute.
+        for address in granted.pop(owner):
+            pools.keep(address, owner)
+    return granted
+
+
 def _serve(
-    pools: SubnetPools, owners: Sequence[str], kept: Claims, problems: dict[str, str]
+    pools: SubnetPools, owners: Sequence[str], kept: Claims, granted: Claims, problems: dict[str, str]
 ) -> dict[str, tuple[Address, ...]]:
     given: dict[str, tuple[Address, ...]] = {}
     for owner in owners:
         if owner in problems:
             continue
+        has = kept.get(owner, ())
         try:
-            given[owner] = pools.complete(kept.get(owner, ()), owner)
+            whole = pools.complete((*has, *granted.get(owner, ())), owner)
         except PoolExhausted as error:
             problems[owner] = f"{error.upstream}: {error.detail}"
+            continue
+        given[owner] = has + pools.in_order(whole[len(has) :])
     return given

@@ -147,7 +147,7 @@ class AddressPool:
         if not self._is_host(address):
             raise NotInRange(f"{address} is not one of {self._range_text()}")
         if address.value in self._withheld:
-            raise AddressTaken(f"{address} is withheld for the network itself")
+            raise AddressTaken(f"{address} is withheld for the network itself, of {self._range_text()}")
         block = self._blocks.at(address.value)
         if block and not block.on_request:
             raise AddressTaken(f"{address} is excluded by {block.subnet}")

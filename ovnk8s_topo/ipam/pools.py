@@ -63,6 +63,19 @@ class SubnetPools:
         for address, pool in zip(addresses, pools, strict=True):
             pool.reserve(address, owner)
 
+    def check(self, addresses: Sequence[Address]) -> None:
+        """Raise what `reserve` would raise for these addresses, and change nothing."""
+        self._pools_for(addresses)
+
+    def in_order(self, addresses: Sequence[Address]) -> tuple[Address, ...]:
+        """Return addresses in the order of the subnets that they are in; those that are in none are left out."""
+        return tuple(address for pool in self.pools for address in addresses if address in pool.subnet)
+
+    def unserved(self, kept: Sequence[Address], asked: Sequence[Address]) -> tuple[Address, ...]:
+        """Return what is asked for of subnets that none of the kept addresses is in."""
+        served = {id(self._pool_of(address)) for address in kept}
+        return tuple(address for address in asked if not kept or id(self._pool_of(address)) not in served)
+
     def release(self, addresses: Sequence[Address], owner: str) -> None:
         """Give addresses back; those that `owner` does not hold are passed over."""
         for address in addresses:
@@ -99,7 +112,7 @@ class SubnetPools:
         for pool in waiting:
             if not pool.free:
                 raise PoolExhausted(pool.load)
-        return (*kept, *(pool.next(owner) for pool in waiting))
+        return tuple(kept) + tuple(pool.next(owner) for pool in waiting)
 
     def allocated(self) -> tuple[Address, ...]:
         """Return all addresses that have an owner, in subnet order, lowest first."""
@@ -141,7 +154,8 @@ class SubnetPools:
     def _pool_for(self, address: Address, seen: set[tuple[Subnet, Subnet | None]]) -> AddressPool:
         pool = self._pool_of(address)
         if pool is None:
-            raise self._refused(address, "not contained in any known subnet")
+            known = ", ".join(str(subnet) for subnet in self.subnets)
+            raise self._refused(address, "not contained in any known subnet", f"there are {known}")
         block = pool.block_of(address)
         if (pool.subnet, block) in seen:
             kind = "static" if block else "continuous"
@@ -150,8 +164,8 @@ class SubnetPools:
         seen.add((pool.subnet, block))
         return pool
 
-    def _refused(self, address: Address, why: str) -> RequestRefused:
-        return RequestRefused(upstream=f"failed to allocate IP {address} for {self.name}: {why}")
+    def _refused(self, address: Address, why: str, detail: str = "") -> RequestRefused:
+        return RequestRefused(detail, upstream=f"failed to allocate IP {address} for {self.name}: {why}")
 
     def _check_homes(self, blocks: Sequence[Subnet]) -> None:
         for block in blocks:

@@ -99,4 +99,4 @@ class Snapshot:
 
     def table(self, name: str) -> Iterator[Stored]:
         """Yield the rows of one table."""
-        return (stored for stored in self.rows.values() if stored.key.table == name)
+        return (stored for stored in self.rows.values() if stored.row.TABLE.name == name)

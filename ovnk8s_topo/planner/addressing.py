@@ -63,11 +63,27 @@ class InUse:
     """Addresses on a switch that belong to others than those who are to be served.
 
     claims   holder -> addresses; a second claim to one of them is a problem
-    avoided  addresses of ports that are no pod's: newcomers do not get them, and who has one keeps it
+    avoided  holder -> addresses that newcomers do not get, while who has one keeps it: those of ports that are no
+             pod's, and those that pods without a port ask for
     """
 
     claims: Mapping[str, tuple[Address, ...]]
-    avoided: Sequence[Address] = ()
+    avoided: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """An attachment that is to be served.
+
+    held   what its port has in the database
+    wish   addresses that it asks for, and that count
+    bound  addresses of its IPAMClaim: it gets these and no others
+    """
+
+    item: Wanted
+    held: Held | None = None
+    wish: tuple[Address, ...] = ()
+    bound: tuple[Address, ...] = ()
 
 
 def pool_of_node(network: Layer3, slices: Sequence[Subnet]) -> Pool:
@@ -100,30 +116,38 @@ def slice_nodes(network: Layer3, nodes: Sequence[Node], held: Mapping[str, HeldS
     return Sliced(assigned.given, faults)
 
 
-def grant_addresses(pool: Pool, wanted: Sequence[Wanted], held: Mapping[str, Held], in_use: InUse) -> Granted:
+def grant_addresses(pool: Pool, applicants: Sequence[Applicant], in_use: InUse) -> Granted:
     """Give the attachments of one switch their addresses and MACs.
 
-    wanted  by name; those without a claim are served in this order
-    held    port name -> what wanted ports have in the database
-    in_use  by others
+    applicants  by name; those without a claim are served in this order
+    in_use      by others
 
     AllocationError  the pool's own description is at fault
     """
     if not pool.subnets:
-        return Granted(dict(_bring_own(wanted, held)))
-    labels = {item.port: item.label for item in wanted}
+        return Granted(dict(_bring_own(applicants)))
+    labels = {one.item.label: one.item for one in applicants}
     claims = dict(in_use.claims)
     fitting = _fitting_in(pool)
-    for item in wanted:
-        if claim := _claim(item, held.get(item.port), fitting):
-            claims[item.label] = claim
+    for one in applicants:
+        if claim := one.bound or _claim(one.item, one.held, fitting):
+            claims[one.item.label] = claim
     claimed = {address for claim in claims.values() for address in claim}
-    claims[""] = tuple(address for address in in_use.avoided if address not in claimed)
-    assigned = assign(pool.subnets, pool.excluded, pool.withheld, claims, tuple(labels.values()), name=pool.name)
-    given, problems = assigned.given, assigned.problems
+    for holder, addresses in in_use.avoided.items():
+        claims.setdefault(holder, tuple(address for address in addresses if address not in claimed))
+    assigned = assign(
+        pool.subnets,
+        pool.excluded,
+        pool.withheld,
+        claims,
+        tuple(labels),
+        requests={one.item.label: one.wish for one in applicants if one.wish and not one.bound},
+        exact={one.item.label: one.bound for one in applicants if one.bound},
+        name=pool.name,
+    )
     return Granted(
-        {item.port: Grant(_mac(item, given[item.label]), given[item.label]) for item in wanted if item.label in given},
-        {item.port: problems[item.label] for item in wanted if item.label in problems},
+        {labels[label].port: Grant(_mac(labels[label], given), given) for label, given in assigned.given.items()},
+        {labels[label].port: why for label, why in assigned.problems.items()},
     )
 
 
@@ -175,9 +199,9 @@ class _Macs:
         return mac
 
 
-def _bring_own(wanted: Sequence[Wanted], held: Mapping[str, Held]) -> Iterator[tuple[str, Grant]]:
+def _bring_own(applicants: Sequence[Applicant]) -> Iterator[tuple[str, Grant]]:
     """Grant MACs where pods bring their addresses, or none, along."""
-    fixed = {item.port: _own(item, held.get(item.port)) for item in wanted}
+    fixed = {one.item.port: _own(one.item, one.held) for one in applicants}
     macs = _Macs({mac for mac, _ in fixed.values() if mac})
     for port, (mac, addresses) in fixed.items():
         yield port, Grant(mac or macs.make(port), addresses)

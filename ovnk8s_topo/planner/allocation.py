@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ovnk8s_topo.addresses import Subnet
+from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.errors import AllocationError, Problem
 from ovnk8s_topo.planner import names
 from ovnk8s_topo.planner.addressing import (
+    Applicant,
     Grant,
     InUse,
     Pool,
@@ -25,9 +26,18 @@ from ovnk8s_topo.planner.addressing import (
 )
 from ovnk8s_topo.planner.claims import Claims, Held, HeldSlices
 from ovnk8s_topo.planner.faults import Fault
+from ovnk8s_topo.planner.macs import (
+    Bearer,
+    address_behind,
+    bearer_of_grant,
+    bearer_of_port,
+    bearer_of_told,
+    refused_macs,
+)
+from ovnk8s_topo.planner.persistent import Bindings, addresses_of_claims, bind_claims
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.planner.wanted import Wanted, wanted_ports
-from ovnk8s_topo.spec import Gaps, Layer3, Network, Topology
+from ovnk8s_topo.spec import Gaps, IpamClaim, Layer3, Network, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,16 @@ class Allocation:
     granted  every attachment that gets a port, with its grant
     refused  networks that are at fault themselves
     faults   why the others got nothing
+    claims   port name -> the IPAMClaim that its attachment refers to
+    notices  what counts for nothing, and why
     """
 
     slices: Mapping[str, Mapping[str, tuple[Subnet, ...]]]
     granted: Sequence[tuple[Wanted, Grant]]
     refused: frozenset[str]
     faults: Sequence[Fault]
+    claims: Mapping[str, IpamClaim] = field(default_factory=dict)
+    notices: Sequence[str] = ()
 
 
 def allocate(topology: Topology, claims: Claims, released_by: str | None, left_alone: Gaps) -> Allocation:
@@ -81,24 +95,32 @@ class _Allocator:
         self.nodes = sorted(topology.nodes, key=lambda node: node.name)
         self.wanted: dict[str, list[Wanted]] = {network.name: [] for network in self.networks}
         self.wanted_ports: set[str] = set()
+        self.behind_chosen: dict[str, dict[str, tuple[Address, ...]]] = {net.name: {} for net in self.networks}
         self.index = _Index.of(claims.ports.values())
         self.slices: dict[str, Mapping[str, tuple[Subnet, ...]]] = {}
         self.lost: set[str] = set()
         self.refused: set[str] = set()
         self.faults: list[Fault] = []
+        self.bindings = Bindings()
 
     def run(self) -> Allocation:
         items = list(wanted_ports(self.topology))
         self.wanted_ports = {item.port for item in items}
         for item in items:
             self.wanted[item.network.name].append(item)
+            if behind := self.behind_macs(item):
+                self.behind_chosen[item.network.name][f"the MAC of {item.label}"] = behind
         self.lose(_colliding(items))
+        self.bindings = bind_claims(items, self.topology.ipam_claims, {net.name: net for net in self.networks})
+        self.lose(self.bindings.losses)
+        self.faults += self.bindings.faults
         self.lose(self.requesting(items))
         for network in self.networks:
             if isinstance(network, Layer3):
                 self.slice(network)
         granted = self.grant_all()
-        return Allocation(self.slices, granted, frozenset(self.refused), self.faults)
+        claims, notices = self.bindings.claims, self.bindings.notices
+        return Allocation(self.slices, granted, frozenset(self.refused), self.faults, claims, notices)
 
     def lose(self, losses: Iterable[tuple[Wanted, Fault]]) -> None:
         for item, fault in losses:
@@ -106,14 +128,33 @@ class _Allocator:
             self.faults.append(fault)
 
     def requesting(self, items: Iterable[Wanted]) -> Iterator[tuple[Wanted, Fault]]:
-        """Find attachments that ask for addresses on a network that hands out its own.
+        """Find attachments that ask for addresses and cannot, on networks that hand out their own.
 
         The 2023 releases ignored the wish, those of 2024 refuse the pod (allocator/pod/pod_annotation.go).
         """
         for item in items:
-            if item.attachment.ips and item.network.ranges and self.topology.style != "2023":
-                why = "cannot ask for addresses on a network that has subnets: custom network configuration disabled"
+            if item.attachment.ips and item.network.ranges and (why := self.unwelcome(item)):
                 yield item, item.fault(why, "ips")
+
+    def unwelcome(self, item: Wanted) -> str:
+        """Return why an attachment must not ask for addresses, "" if it may."""
+        if not self.honours_wishes:
+            refusal = "cannot ask for addresses on a network that has subnets: custom network configuration disabled"
+            return "" if self.topology.style == "2023" else refusal
+        claim = self.bindings.claims.get(item.port)
+        if not (claim and claim.ips):
+            return ""
+        strange = [str(wish) for wish in item.attachment.addresses if wish not in claim.addresses]
+        return f"asks for {', '.join(strange)}, but {claim} holds {', '.join(claim.ips)}" if strange else ""
+
+    @property
+    def honours_wishes(self) -> bool:
+        return self.topology.cluster.fixed_addresses == "honour"
+
+    def applicant(self, item: Wanted, switch: str) -> Applicant:
+        claim = self.bindings.claims.get(item.port)
+        wish = item.attachment.addresses if self.honours_wishes else ()
+        return Applicant(item, self.held_by(item, switch), wish, claim.addresses if claim else ())
 
     def slice(self, network: Layer3) -> None:
         sliced = slice_nodes(network, self.nodes, self.staying_slices(network))
@@ -151,11 +192,25 @@ class _Allocator:
         if network.name in self.refused:
             return []
         try:
-            return [pair for part in self.parts(network) for pair in self.grant_part(network, *part)]
+            granted = [pair for part in self.parts(network) for pair in self.grant_part(network, *part)]
         except AllocationError as error:
             self.refused.add(network.name)
             self.faults += refused_network(network, error)
             return []
+        self.lose((item, item.fault(why, "mac")) for item, why in refused_macs(self.bearers(network, granted)))
+        return granted
+
+    def bearers(self, network: Network, granted: Iterable[tuple[Wanted, Grant]]) -> Iterator[Bearer]:
+        """Yield every bearer of a MAC on a network: who is served, who cannot be, and whose port stays."""
+        for item, grant in granted:
+            yield bearer_of_grant(item, grant, self.held_by(item, item.switch))
+        for item in self.wanted[network.name]:
+            if item.port in self.lost and item.given and item.given.mac:
+                yield bearer_of_told(item, item.given)
+        switches = {item.switch for item in self.wanted[network.name]}
+        ports = {held.port: held for held in self.index.by_network.get(network.name, ())}
+        ports |= {held.port: held for switch in switches for held in self.index.by_switch.get(switch, ())}
+        yield from (bearer_of_port(held) for held in ports.values() if self.stays(held))
 
     def parts(self, network: Network) -> Iterator[tuple[Pool, str, list[Wanted]]]:
         """Yield every pool of a network with the switch that it belongs to and the attachments there."""
@@ -173,8 +228,8 @@ class _Allocator:
         self, network: Network, pool: Pool, switch: str, items: Sequence[Wanted]
     ) -> Iterator[tuple[Wanted, Grant]]:
         wanted = [item for item in items if item.port not in self.lost]
-        held = {item.port: claim for item in wanted if (claim := self.held_by(item, switch))}
-        granted = grant_addresses(pool, wanted, held, self.in_use(network, switch, items))
+        applicants = [self.applicant(item, switch) for item in wanted]
+        granted = grant_addresses(pool, applicants, self.in_use(network, switch, items))
         self.lose((item, item.fault(granted.problems[item.port])) for item in wanted if item.port in granted.problems)
         yield from ((item, granted.grants[item.port]) for item in wanted if item.port in granted.grants)
 
@@ -192,9 +247,29 @@ class _Allocator:
             ports |= {held.port: held for held in self.index.by_network.get(network.name, ())}
         staying = [held for held in ports.values() if self.stays(held)]
         claims = {f"port {held.port}": held.addresses for held in staying if held.is_pod}
-        told = ((item, item.given) for item in items if item.port in self.lost)
-        claims |= {item.label: given.addresses for item, given in told if given}
-        return InUse(claims, [address for held in staying if not held.is_pod for address in held.addresses])
+        lost = [item for item in items if item.port in self.lost]
+        claims |= {item.label: item.given.addresses for item in lost if item.given}
+        avoided = {f"port {held.port}": held.addresses for held in staying if not held.is_pod}
+        avoided |= {f"the MAC of port {held.port}": address_behind(held.mac) for held in staying}
+        avoided |= self.behind_chosen[network.name]
+        avoided |= {item.label: item.attachment.addresses for item in lost if self.honours_wishes}
+        return InUse(claims | self.persistent(network, items), avoided)
+
+    def behind_macs(self, item: Wanted) -> tuple[Address, ...]:
+        """Return the addresses behind an attachment's chosen MACs, without those that it has or asks for itself."""
+        told = item.given
+        if not (item.attachment.mac or told):
+            return ()
+        own = {*(told.addresses if told else ()), *(item.attachment.addresses if self.honours_wishes else ())}
+        macs = {item.attachment.mac, told.mac if told else ""}
+        return tuple(address for mac in macs for address in address_behind(mac) if address not in own)
+
+    def persistent(self, network: Network, items: Sequence[Wanted]) -> dict[str, tuple[Address, ...]]:
+        """Return what IPAMClaims hold, but for those whose pods are served."""
+        claims = self.bindings.claims
+        served = {str(claims[item.port]) for item in items if item.port in claims and item.port not in self.lost}
+        held = addresses_of_claims(network, self.topology.ipam_claims)
+        return {claim: addresses for claim, addresses in held.items() if claim not in served}
 
     def stays(self, held: Held) -> bool:
         """Whether a port that is not served here keeps its addresses from others."""

@@ -57,6 +57,8 @@ class Held:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Every address that it may have."""
+        if len(self.readings) == 1 and len(self.readings[0][1]) == 1:
+            return self.readings[0][1]
         return tuple(dict.fromkeys(address for _, addresses in self.readings for address in addresses))
 
 
@@ -118,10 +120,17 @@ def _held(stored: Stored, snapshot: Snapshot) -> Held | None:
 
 
 def _readings(row: LogicalSwitchPort) -> tuple[Reading, ...]:
-    texts = (*sorted(row.addresses), *sorted(row.port_security))
-    read = dict.fromkeys(reading for text in dict.fromkeys(texts) if (reading := _reading(text)))
+    texts = dict.fromkeys((*sorted(row.addresses), *sorted(row.port_security)))
+    read = tuple(reading for text in texts if (reading := _reading(text)))
+    if len(read) < 2:
+        return read
     # Somebody may have spoilt one of the two columns: believe the one whose MAC fits its address.
-    return tuple(sorted(read, key=lambda reading: not (reading[1] and reading[0] == mac_from_address(reading[1][0]))))
+    return tuple(sorted(dict.fromkeys(read), key=_is_doubtful))
+
+
+def _is_doubtful(reading: Reading) -> bool:
+    mac, addresses = reading
+    return not (addresses and mac == mac_from_address(addresses[0]))
 
 
 def _reading(text: str) -> Reading | None:
@@ -133,9 +142,10 @@ def _reading(text: str) -> Reading | None:
 
 
 def _network_of(stored: Stored, snapshot: Snapshot) -> str:
+    if said := external_ids_of(stored.row).get("k8s.ovn.org/network"):
+        return said
     holders = (snapshot.rows[uuid].row for uuid in stored.holders if uuid in snapshot.rows)
-    said = (external_ids_of(row).get("k8s.ovn.org/network") for row in (stored.row, *holders))
-    return next(filter(None, said), "")
+    return next(filter(None, (external_ids_of(row).get("k8s.ovn.org/network") for row in holders)), "")
 
 
 def _held_by_switch(stored: Stored, gateway: HeldSlices | None) -> HeldSlices:

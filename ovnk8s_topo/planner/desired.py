@@ -14,6 +14,7 @@ from ovnk8s_topo.planner.allocation import Allocation, allocate
 from ovnk8s_topo.planner.claims import Claims
 from ovnk8s_topo.planner.common import pod_port_row
 from ovnk8s_topo.planner.faults import Fault
+from ovnk8s_topo.planner.persistent import texts_of_claim
 from ovnk8s_topo.planner.style import STYLES
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.spec import Gaps, Network, Topology
@@ -61,6 +62,10 @@ class Desired:
     grants    port name -> MAC and addresses of every attachment
     slices    layer3 network -> node -> its slices
     units     key of a row -> what it was made for
+    claims    port name -> ``namespace/name`` of the IPAMClaim that its attachment refers to
+    ipam_claims  ``namespace/name`` of every IPAMClaim that is referred to -> its addresses with prefix length, to be
+              written into its ``status.ips``; one that holds some already has the same again
+    notices   what is no fault but has no effect, such as a reference to an IPAMClaim that the network does not heed
     """
 
     rows: RowSet
@@ -69,6 +74,9 @@ class Desired:
     grants: Mapping[str, Grant] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, tuple[Subnet, ...]]] = field(default_factory=dict)
     units: Mapping[Key, Unit] = field(default_factory=dict, repr=False)
+    claims: Mapping[str, str] = field(default_factory=dict)
+    ipam_claims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
 
     def without(self, keys: Iterable[Key]) -> Desired:
         """Return the same without some rows, leaving gaps in their place.
@@ -87,6 +95,7 @@ class Desired:
             made_for_them = unit in units or unit.network in networks
             if self.rows[key].parent_key in lost or (made_for_them and TABLES[key.table].mark != "shared"):
                 lost.add(key)
+        claims = {port: claim for port, claim in self.claims.items() if _port_key(port) not in lost}
         return replace(
             self,
             rows=RowSet(row for key, row in self.rows.items() if key not in lost),
@@ -97,6 +106,8 @@ class Desired:
                 for network, nodes in self.slices.items()
                 if network not in networks
             },
+            claims=claims,
+            ipam_claims={claim: ips for claim, ips in self.ipam_claims.items() if claim in claims.values()},
         )
 
 
@@ -145,8 +156,19 @@ class _Planner:
     def result(self) -> Desired:
         problems = tuple(fault.problem for fault in self.faults if fault.problem)
         gaps = Gaps.union([self.gaps, *(fault.gap for fault in self.faults)])
-        grants = {item.port: grant for item, grant in self.allocation.granted}
-        desired = Desired(RowSet(self.rows.values()), problems, gaps, grants, self.allocation.slices, self.units)
+        granted, bound = self.allocation.granted, self.allocation.claims
+        claims = [(bound[item.port], item, grant) for item, grant in granted if item.port in bound]
+        desired = Desired(
+            RowSet(self.rows.values()),
+            problems,
+            gaps,
+            {item.port: grant for item, grant in granted},
+            self.allocation.slices,
+            self.units,
+            claims={item.port: claim.key for claim, item, _ in claims},
+            ipam_claims={claim.key: texts_of_claim(claim, item.network, got.addresses) for claim, item, got in claims},
+            notices=tuple(self.allocation.notices),
+        )
         return desired._without_units(self.spoilt) if self.spoilt else desired
 
     def plan_network(self, network: Network) -> None:

@@ -10,7 +10,7 @@ from ovnk8s_topo.told import NETWORK_STATUS, Told
 
 
 def json_from_told(told: Told) -> dict[str, Any]:
-    """Return `pods` and `nodes` with their annotations as texts, and the CNI results of the pods' attachments."""
+    """Return `pods` and `nodes` with their annotations as texts, the pods' CNI results, and what IPAMClaims hold."""
     cni = told.cni_results()
     return {
         "pods": {
@@ -21,6 +21,7 @@ def json_from_told(told: Told) -> dict[str, Any]:
             for pod, annotations in told.pod_annotations().items()
         },
         "nodes": {node: {"annotations": annotations} for node, annotations in told.node_annotations().items()},
+        "ipamClaims": {claim: {"status": {"ips": list(ips)}} for claim, ips in sorted(told.ipam_claims().items())},
     }
 
 

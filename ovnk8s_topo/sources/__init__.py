@@ -43,7 +43,7 @@ def read_manifests(
     keep_going: bool = False,
     cluster: Cluster | None = None,
 ) -> Manifests:
-    """Read NetworkAttachmentDefinitions, Nodes and Pods, as `kubectl get -o yaml` or `-o json` prints them.
+    """Read NetworkAttachmentDefinitions, Nodes, Pods and IPAMClaims, as `kubectl get -o yaml` or `-o json` prints them.
 
     files       paths of YAML or JSON streams; ``-`` is the standard input
     style       which release of OVN-Kubernetes the rows shall follow

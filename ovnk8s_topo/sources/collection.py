@@ -10,6 +10,7 @@ from typing import TypeVar
 from ovnk8s_topo.errors import Position, Problem
 from ovnk8s_topo.sources.documents import Document, Stream, visible
 from ovnk8s_topo.sources.found import Found, Notice
+from ovnk8s_topo.sources.ipam_claims import ReadClaim, claim_from_object
 from ovnk8s_topo.sources.nad import CONFIG, Nad, nad_from_object
 from ovnk8s_topo.sources.netconf_network import differences, network_from_netconf
 from ovnk8s_topo.sources.netconf_rules import Setting
@@ -17,17 +18,23 @@ from ovnk8s_topo.sources.nodes import node_from_object
 from ovnk8s_topo.sources.objects import objects_in
 from ovnk8s_topo.sources.pods import pod_from_object
 from ovnk8s_topo.sources.topofile import (
+    claim_from_entry,
     is_topofile,
     network_from_entry,
     node_from_entry,
     pod_from_entry,
     sections,
 )
-from ovnk8s_topo.spec import Cluster, Gaps, Layer3, Network, Node, Pod, Style, Topology
-from ovnk8s_topo.spec.topology import faults_between
+from ovnk8s_topo.spec import Cluster, Gaps, IpamClaim, Layer3, Network, Node, Pod, Style, Topology
+from ovnk8s_topo.spec.topology import faults_between, faults_between_claims
 
 NAD_KIND = "NetworkAttachmentDefinition"
-KINDS = {NAD_KIND: ("k8s.cni.cncf.io", "v1"), "Node": ("", "v1"), "Pod": ("", "v1")}
+KINDS = {
+    NAD_KIND: ("k8s.cni.cncf.io", "v1"),
+    "Node": ("", "v1"),
+    "Pod": ("", "v1"),
+    "IPAMClaim": ("k8s.cni.cncf.io", "v1alpha1"),
+}
 
 T = TypeVar("T", Network, Node, Pod)
 
@@ -58,7 +65,7 @@ class Collection:
     """What has been read so far.
 
     networks, nodes, pods  the sound ones, with where each was found
-    nads                   all definitions, sound or not
+    nads, claims           all definitions and IPAMClaims, sound or not
     gaps                   what the faults leave open
     """
 
@@ -68,6 +75,7 @@ class Collection:
     nodes: list[tuple[Node, Found]] = field(default_factory=list)
     pods: list[tuple[Pod, Found]] = field(default_factory=list)
     nads: list[Nad] = field(default_factory=list)
+    claims: list[ReadClaim] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -95,6 +103,8 @@ class Collection:
             self._keep(found, *node_from_entry(found), self.nodes, self.gaps.nodes)
         for found in entries["pods"]:
             self._keep(found, *pod_from_entry(found), self.pods, self.gaps.pods)
+        for found in entries["ipamClaims"]:
+            self._keep_claim(claim_from_entry(found))
 
     def _add_objects(self, document: Document) -> None:
         for version, kind, found in objects_in(document):
@@ -121,8 +131,14 @@ class Collection:
             self.nads.append(nad)
         elif kind == "Node":
             self._keep(found, *node_from_object(found), self.nodes, self.gaps.nodes)
-        else:
+        elif kind == "Pod":
             self._keep(found, *pod_from_object(found), self.pods, self.gaps.pods)
+        else:
+            self._keep_claim(claim_from_object(found))
+
+    def _keep_claim(self, read: ReadClaim) -> None:
+        self._note(read.found)
+        self.claims.append(read)
 
     def _note(self, found: Found) -> None:
         self.problems += found.problems
@@ -141,6 +157,7 @@ class Collection:
         """Make networks of the definitions, and look at what is between the objects."""
         self._merge_nads()
         self._open_what_failed()
+        self._judge_claims()
         while self._drop_conflicts():
             continue
         self._notice_references()
@@ -200,6 +217,24 @@ class Collection:
         self.gaps.pods |= users
         self.pods = [(pod, found) for pod, found in self.pods if _pod_key(pod) not in users]
 
+    def _judge_claims(self) -> None:
+        """Leave out claims at fault and, since what they hold is not known, the networks that would have to heed it."""
+        heeding = {network.name for network, _ in self.networks if network.honours_claims}
+        for read in self.claims:
+            if read.claim is None:
+                self.gaps.networks |= {read.network} & heeding if read.network else heeding
+        sound = [(read.claim, read.found.position()) for read in self.claims if read.claim]
+        for problem, gaps in faults_between_claims([claim for claim, _ in sound]):
+            places = [place for claim, place in sound if str(claim) == problem.subject]
+            self.problems.append(replace(problem, position=places[-1]))
+            self.gaps.networks |= gaps.networks & heeding
+
+    def sound_claims(self) -> list[IpamClaim]:
+        """Return the claims that are fine, by name."""
+        claims = [read.claim for read in self.claims if read.claim]
+        count = Counter(claim.key for claim in claims)
+        return sorted((claim for claim in claims if count[claim.key] == 1), key=lambda claim: claim.key)
+
     def _drop_conflicts(self) -> bool:
         """Note the faults between objects and leave all of them out; return whether that left out any."""
         faults = [*faults_between(*self.sorted_parts(), self.setting.cluster)]
@@ -243,8 +278,15 @@ class Collection:
     def topology(self, style: Style) -> Topology:
         """Build the result."""
         networks, nodes, pods = self.sorted_parts()
-        gaps, cluster = self.gaps.frozen(), self.setting.cluster
-        return Topology(networks=networks, nodes=nodes, pods=pods, cluster=cluster, style=style, gaps=gaps)
+        return Topology(
+            networks=networks,
+            nodes=nodes,
+            pods=pods,
+            ipam_claims=self.sound_claims(),
+            cluster=self.setting.cluster,
+            style=style,
+            gaps=self.gaps.frozen(),
+        )
 
 
 def _pod_key(pod: Pod) -> str:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from ovnk8s_topo.errors import SpecError
 from ovnk8s_topo.sources.documents import Path
 from ovnk8s_topo.sources.found import Found, shown
-from ovnk8s_topo.sources.multus import NETWORKS, attachments_at
+from ovnk8s_topo.sources.multus import DEFAULT_NETWORK, NETWORKS, attachments_at
 from ovnk8s_topo.sources.names import ANNOTATIONS, read_annotations, read_name, read_namespace
 from ovnk8s_topo.sources.pod_networks import given_from_text
-from ovnk8s_topo.spec import Given, Pod
+from ovnk8s_topo.spec import Attachment, Given, Pod
 from ovnk8s_topo.spec.go_json import TextError
 
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
@@ -30,6 +30,7 @@ def pod_from_object(found: Found) -> tuple[str, Pod | None]:
     annotations, labels = read_annotations(found), found.texts("metadata", "labels")
     node, host_network, uid = _node(found), found.flag("spec", "hostNetwork"), found.text("metadata", "uid")
     networks = attachments_at(found, (*ANNOTATIONS, NETWORKS), annotations.get(NETWORKS, ""), namespace or "default")
+    default_network = _default_network(found, annotations.get(DEFAULT_NETWORK, ""))
     given, phase = _given(found, annotations.get(POD_NETWORKS)), _phase(found)
     if found.problems:
         return key, None
@@ -41,6 +42,7 @@ def pod_from_object(found: Found) -> tuple[str, Pod | None]:
             node=node,
             labels=labels,
             networks=networks,
+            default_network=default_network,
             given=given,
             host_network=host_network,
             phase=phase,
@@ -78,6 +80,18 @@ def _phase(found: Found) -> str:
     if phase not in PHASES:
         found.refuse(("status", "phase"), f"must be one of {', '.join(PHASES[1:])}", shown(phase))
     return phase
+
+
+def _default_network(found: Found, text: str) -> Attachment | None:
+    """Read the selection of the default network; its namespace stays empty if the text names none."""
+    path = (*ANNOTATIONS, DEFAULT_NETWORK)
+    before = len(found.problems)
+    attachments = attachments_at(found, path, text, "")
+    if len(attachments) > 1:
+        found.refuse(path, f"more than one default network is specified: {text}")
+    elif text and not attachments and len(found.problems) == before:
+        found.refuse(path, f"no default network is specified: {text} (Multus crashes on it)")
+    return attachments[0] if attachments else None
 
 
 def _given(found: Found, text: str | None) -> dict[str, Given]:

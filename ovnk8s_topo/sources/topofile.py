@@ -8,6 +8,8 @@
     nodes: [n1, {name: n2, chassis: abc, subnets: {l3: 10.33.2.0/24}}]
     pods:
       - {name: web, node: n1, networks: blue}
+    ipamClaims:
+      - {name: vm, network: blue, ips: [10.22.0.5/16]}
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import Any, TypeVar
 from ovnk8s_topo.errors import SpecError
 from ovnk8s_topo.sources.documents import Document, Path, value_at
 from ovnk8s_topo.sources.found import Found, shown
+from ovnk8s_topo.sources.ipam_claims import ReadClaim
 from ovnk8s_topo.sources.multus import attachments_at
-from ovnk8s_topo.spec import Node, Pod
+from ovnk8s_topo.spec import IpamClaim, Node, Pod
 from ovnk8s_topo.spec.network import Network, network_from_fields
 
 MARK = "ovnk8s-topo"
 VERSION = 1
-SECTIONS = ("networks", "nodes", "pods")
+SECTIONS = ("networks", "nodes", "pods", "ipamClaims")
 
 _NODE_FIELDS = {"chassis": "chassis_id"}
 _POD_FIELDS = {"hostNetwork": "host_network"}
@@ -87,6 +90,15 @@ def pod_from_entry(found: Found) -> tuple[str, Pod | None]:
 
     name, pod = _made(found, _POD_FIELDS, make, "Pod", namespace=f"{namespace}/")
     return f"{namespace}/{name}" if name else "", pod
+
+
+def claim_from_entry(found: Found) -> ReadClaim:
+    """Read ``{name, namespace, network, ips, interface}``."""
+    value = found.value
+    namespace = value.get("namespace", "default") if isinstance(value, dict) else ""
+    claim = _made(found, {}, lambda fields: IpamClaim(**fields), "IPAMClaim", namespace=f"{namespace}/")[1]
+    network = value.get("network") if isinstance(value, dict) else ""
+    return ReadClaim(network if isinstance(network, str) else "", claim, found)
 
 
 def _made(

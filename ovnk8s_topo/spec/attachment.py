@@ -17,6 +17,7 @@ class Attachment(Spec):
     interface        wanted interface name in the pod, "" for ``net<N>``
     ips              wanted addresses, with or without prefix length
     mac              wanted MAC, "" for one made from the address
+    ipam_claim_reference  name of an IPAMClaim in the pod's namespace, whose addresses the pod gets
 
     The rest is carried as it was written: it is for the CNI plugins, not for the network.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,10 +20,13 @@ def _subnets(*texts: str) -> tuple[Subnet, ...]:
 class Cluster(Spec):
     """Settings of the cluster that the networks live in; the defaults are OVN-Kubernetes' own.
 
-    mtu  bytes; what an attachment gets whose network names none
+    mtu              bytes; what an attachment gets whose network names none
+    fixed_addresses  what becomes of a pod that asks for addresses on a network that has subnets: ``refuse`` as
+                     OVN-Kubernetes does (in style 2023 the wish is ignored), ``honour`` takes them from the pool
     """
 
     mtu: int = Field(default=1400, ge=576, le=65536)
+    fixed_addresses: Literal["refuse", "honour"] = "refuse"
     cluster_subnets: Subnets = ()
     service_subnets: Subnets = ()
     join_subnets: Subnets = _subnets("100.64.0.0/16", "fd98::/64")

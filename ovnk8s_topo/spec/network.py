@@ -104,6 +104,11 @@ class _Network(Spec):
         return ()
 
     @property
+    def honours_claims(self) -> bool:
+        """Whether pods may refer to an IPAMClaim here."""
+        return False
+
+    @property
     def join_subnets_or_default(self) -> tuple[Subnet, ...]:
         """The join subnets, which take part in the overlap check even on secondary networks."""
         return ()
@@ -154,6 +159,7 @@ class _Flat(_Network):
 
     subnets          CIDRs; each attachment gets one address of each; none: pods bring their own addresses
     exclude_subnets  addresses that no pod gets; each inside one of `subnets`
+    allow_persistent_ips  whether pods may refer to an IPAMClaim, whose addresses outlive them
     """
 
     subnets: Subnets = ()
@@ -175,6 +181,11 @@ class _Flat(_Network):
     def excluded(self) -> tuple[Subnet, ...]:
         """Addresses that no pod gets."""
         return self.exclude_subnets
+
+    @property
+    def honours_claims(self) -> bool:
+        """Whether pods may refer to an IPAMClaim here: where it is allowed, and where there are addresses to give."""
+        return self.allow_persistent_ips and bool(self.subnets)
 
 
 class Layer2(_Flat):

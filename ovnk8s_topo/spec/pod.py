@@ -28,6 +28,9 @@ class Pod(Spec):
     """A pod.
 
     networks      its attachments in order; also the text of the networks annotation, e.g. ``"l3-network@eth1"``
+    default_network  what takes the place of the cluster's default network (v1.multus-cni.io/default-network); carried,
+                  no rows follow from it. Where it names no namespace its readers differ: Multus looks in its own,
+                  OVN-Kubernetes in the pod's
     given         NAD key -> what the pod was told already; such addresses are kept
     node          "" while it is not scheduled
     host_network  such a pod has no ports
@@ -40,6 +43,7 @@ class Pod(Spec):
     node: str = ""
     labels: Mapping[str, str] = Field(default_factory=dict)
     networks: tuple[Attachment, ...] = ()
+    default_network: Attachment | None = None
     given: Mapping[str, Given] = Field(default_factory=dict)
     host_network: bool = False
     phase: str = ""

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.spec.base import Spec
 from ovnk8s_topo.spec.cluster import Cluster, check_overlaps
+from ovnk8s_topo.spec.ipam_claim import IpamClaim
 from ovnk8s_topo.spec.network import NETWORK_TYPES, AnyNetwork, Network
 from ovnk8s_topo.spec.node import Node
 from ovnk8s_topo.spec.pod import Pod
@@ -55,9 +56,10 @@ class Gaps(Spec):
 class Topology(Spec):
     """Networks, nodes and pods as they shall be.
 
-    cluster  what the networks share their address space with
-    style    which release of OVN-Kubernetes the rows follow
-    gaps     what could not be described
+    ipam_claims  addresses that outlive their pods
+    cluster      what the networks share their address space with
+    style        which release of OVN-Kubernetes the rows follow
+    gaps         what could not be described
 
     SpecError  a fault of any part, or between parts: equal names, names that share an OVN name, overlapping subnets
     """
@@ -67,6 +69,7 @@ class Topology(Spec):
     networks: tuple[AnyNetwork, ...] = ()
     nodes: tuple[Node, ...] = ()
     pods: tuple[Pod, ...] = ()
+    ipam_claims: tuple[IpamClaim, ...] = ()
     cluster: Cluster = Field(default_factory=Cluster)
     style: Style = "2024"
     gaps: Gaps = Field(default_factory=Gaps)
@@ -84,7 +87,7 @@ class Topology(Spec):
 
         return read_manifests(files, style=style, lenient=lenient).topology
 
-    @field_validator("networks", "nodes", "pods", mode="before")
+    @field_validator("networks", "nodes", "pods", "ipam_claims", mode="before")
     @classmethod
     def _any_iterable(cls, values: object) -> object:
         return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str | dict) else values
@@ -92,6 +95,7 @@ class Topology(Spec):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         faults = [fault for fault, _ in faults_between(self.networks, self.nodes, self.pods, self.cluster)]
+        faults += [fault for fault, _ in faults_between_claims(self.ipam_claims)]
         if faults:
             raise SpecError(faults)
         return self
@@ -113,6 +117,16 @@ def faults_between(
         yield Problem("nodes", "two nodes have this name", subject=f"Node {name}"), Gaps(nodes={name})
     for name in _twice(f"{pod.namespace}/{pod.name}" for pod in pods):
         yield Problem("pods", "two pods have this name", subject=f"Pod {name}"), Gaps(pods={name})
+
+
+def faults_between_claims(claims: Sequence[IpamClaim]) -> Iterator[tuple[Problem, Gaps]]:
+    """Yield every fault between IPAMClaims; what they hold is uncertain, so their networks are left alone."""
+    for key in _twice(claim.key for claim in claims):
+        networks = {claim.network for claim in claims if claim.key == key}
+        yield (
+            Problem("ipam_claims", "two IPAMClaims have this name", subject=f"IPAMClaim {key}"),
+            Gaps(networks=networks),
+        )
 
 
 def _twice(names: Iterable[H]) -> list[H]:

@@ -1,7 +1,8 @@
 """What to do when a test cannot run here: skip it aloud, or fail where the program was promised.
 
 A skip is easy to overlook, and a CI that skips everything is green. So on a CI machine (``CI=true``, which all common
-ones set) a missing program is a failure. REQUIRE_OVN and REQUIRE_DOCKER say so one by one, and have the last word.
+ones set) a missing program is a failure. REQUIRE_OVN, REQUIRE_DOCKER and REQUIRE_LAB say so one by one, and have the
+last word.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-Need = Literal["OVN", "DOCKER"]
+Need = Literal["OVN", "DOCKER", "LAB"]
 
 _YES = frozenset({"1", "true", "yes", "on"})
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 # Debian keeps the daemons where an ordinary user's PATH does not look.
 _SYSTEM_PROGRAMS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-_SCHEMA_DIRECTORIES = ("/usr/share/ovn", "/usr/local/share/ovn")
+_SCHEMA_DIRECTORIES = tuple(
+    f"{prefix}/share/{suite}" for suite in ("ovn", "openvswitch") for prefix in ("/usr", "/usr/local")
+)
 _HOW_TO_INSTALL = "install OVN (Debian, Ubuntu: apt-get install ovn-central; Fedora: dnf install ovn-central)"
 
 

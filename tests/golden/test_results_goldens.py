@@ -44,7 +44,7 @@ from ovnk8s_topo.sources.documents import Document, Place
 from ovnk8s_topo.sources.found import Found
 from ovnk8s_topo.sources.nodes import node_from_object
 from ovnk8s_topo.sources.pod_networks import entries_from_text
-from ovnk8s_topo.spec import Attachment, Given, Network, Node, Pod, Topology
+from ovnk8s_topo.spec import Attachment, Given, IpamClaim, Network, Node, Pod, Topology
 from ovnk8s_topo.spec.network import network_from_fields
 from ovnk8s_topo.spec.selection import attachments_from_text
 
@@ -169,7 +169,12 @@ def _told(source: dict[str, Any]) -> Given:
     request = {key.replace("-", "_"): value for key, value in described["request"].items()}
     attachment = Attachment(namespace="namespace", name="network", **request)
     pod = Pod(namespace="namespace", name="pod", node="node", networks=(attachment,))
-    desired = desired_from_topology(Topology(networks=[network], nodes=[Node(name="node")], pods=[pod]))
+    claims = [
+        IpamClaim(namespace="namespace", name=claim["name"], network=network.name, ips=claim["status_ips"])
+        for claim in ([source["ipam_claim"]] if "ipam_claim" in source else [])
+    ]
+    nodes = [Node(name="node")]
+    desired = desired_from_topology(Topology(networks=[network], nodes=nodes, pods=[pod], ipam_claims=claims))
     if desired.problems:
         raise SpecError(desired.problems)
     addresses = [interface_from_text(text)[0] for text in source["next_free_ips"]]

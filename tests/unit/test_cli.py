@@ -249,3 +249,28 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+WISHES = """
+ovnk8s-topo: 1
+networks:
+  - {name: blue, topology: layer2, subnets: 10.22.0.0/16, allow_persistent_ips: true}
+nodes: [n1]
+ipamClaims:
+  - {name: vm, network: blue}
+pods:
+  - {name: web, node: n1, networks: '[{"name": "blue", "ips": ["10.22.0.9/16"]}]'}
+  - {name: vm, node: n1, networks: '[{"name": "blue", "ipam-claim-reference": "vm"}]'}
+"""
+
+
+def test_fixed_addresses_are_a_choice_and_claims_come_back(run: Run, tmp_path: Path) -> None:
+    wishes = tmp_path / "wishes.yaml"
+    wishes.write_text(WISHES)
+    refused = run("plan", str(wishes))
+    assert (refused.code, refused.out) == (1, "")
+    assert "custom network configuration disabled" in refused.err
+    honoured = run("annotations", "--fixed-addresses", "honour", "--format", "json", str(wishes))
+    assert honoured.code == 0
+    assert honoured.data()["ipamClaims"] == {"default/vm": {"status": {"ips": ["10.22.0.1/16"]}}}
+    assert '"10.22.0.9/16"' in honoured.out.replace("\\", "")

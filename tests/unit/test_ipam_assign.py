@@ -161,3 +161,58 @@ def test_addresses_of_a_node_subnet() -> None:
         {"p": ("10.33.2.3", "fd01::3")},
         {},
     )
+
+
+# Requests and addresses that are an owner's own -----------------------------------------------------------------------
+
+
+def addresses_of(texts: Mapping[str, Sequence[str]]) -> dict[str, tuple[Address, ...]]:
+    return {owner: tuple(map(address_from_text, some)) for owner, some in texts.items()}
+
+
+def ask(
+    requests: Mapping[str, Sequence[str]],
+    wanted: Sequence[str],
+    claims: Mapping[str, Sequence[str]] | None = None,
+    exact: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[dict[str, tuple[str, ...]], Mapping[str, str]]:
+    subnets = [subnet_from_text(text) for text in DUAL]
+    done = assign(
+        subnets,
+        [],
+        [],
+        addresses_of(claims or {}),
+        wanted,
+        requests=addresses_of(requests),
+        exact=addresses_of(exact or {}),
+    )
+    return {owner: tuple(map(str, given)) for owner, given in done.given.items()}, done.problems
+
+
+def test_who_asks_goes_before_who_does_not_and_after_who_has() -> None:
+    given, problems = ask({"y": ["10.1.1.2"], "z": ["10.1.1.1"]}, ["a", "b", "y", "z"], {"b": ["10.1.1.1"]})
+    assert {owner: ips[0] for owner, ips in given.items()} == {"a": "10.1.1.3", "b": "10.1.1.1", "y": "10.1.1.2"}
+    assert problems == {"z": "provided IP is already allocated: 10.1.1.1 belongs to b"}
+
+
+def test_a_request_counts_where_nothing_is_kept() -> None:
+    given, problems = ask({"a": ["10.1.1.5", "fd00::5"]}, ["a"], {"a": ["fd00::2"]})
+    assert (given, problems) == ({"a": ("fd00::2", "10.1.1.5")}, {})
+
+
+def test_what_two_ask_for_nobody_gets() -> None:
+    given, problems = ask({"b": ["10.1.1.1"], "c": ["10.1.1.1", "fd00::9"]}, ["a", "b", "c"])
+    assert given == {"a": ("10.1.1.2", "fd00::1")}
+    assert problems == {
+        "b": "provided IP is already allocated: 10.1.1.1 is asked for by c too",
+        "c": "provided IP is already allocated: 10.1.1.1 is asked for by b too",
+    }
+
+
+def test_an_owner_of_exact_addresses_gets_no_others() -> None:
+    given, problems = ask({}, ["a", "v"], exact={"v": ["fd00::1"]})
+    assert given == {"a": ("10.1.1.1", "fd00::2"), "v": ("fd00::1",)}
+    _, problems = ask({}, ["v"], {"x": ["fd00::1"]}, exact={"v": ["fd00::1"]})
+    assert problems == {"v": "provided IP is already allocated: fd00::1 is claimed by x too"}
+    _, problems = ask({}, ["v"], exact={"v": ["10.9.9.9"]})
+    assert "10.9.9.9 for subnets: not contained in any known subnet: there are 10.1.1.0/29, fd00::/64" in problems["v"]

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from ovnk8s_topo.errors import SpecError
-from ovnk8s_topo.spec import Attachment, Cluster, Gaps, Given, Layer2, Layer3, Localnet, Node, Pod, Topology
+from ovnk8s_topo.spec import Attachment, Cluster, Gaps, Given, IpamClaim, Layer2, Layer3, Localnet, Node, Pod, Topology
 from ovnk8s_topo.spec.network import network_from_fields
 
 NAME = "must be at most 253 letters, digits, `-` or `.`, starting and ending with a letter or digit"
@@ -230,9 +230,11 @@ WHOLE = Topology(
             node="n1",
             labels={"a": "b"},
             networks='[{"name": "l3", "mac": "02:00:00:00:00:01", "default-route": ["10.33.2.1"]}]',
+            default_network=Attachment(name="other", namespace="ns", ips=("10.0.0.7/24",)),
             given={"default/l3": Given(ips=("10.33.2.3/24",), mac="02:00:00:00:00:01")},
         )
     ],
+    ipam_claims=[IpamClaim(name="vm", network="l2", ips=("10.22.1.5/16",), interface="net1")],
     cluster=Cluster(cluster_subnets="10.128.0.0/14", service_subnets="172.30.0.0/16"),
     style="2023",
     gaps=Gaps(networks={"x"}, complete=False),
@@ -247,7 +249,7 @@ def test_a_topology_goes_to_json_and_back() -> None:
 
 def test_the_schema_describes_the_fields() -> None:
     schema = Topology.model_json_schema()
-    assert schema["properties"].keys() == {"networks", "nodes", "pods", "cluster", "style", "gaps"}
+    assert schema["properties"].keys() == {"networks", "nodes", "pods", "ipam_claims", "cluster", "style", "gaps"}
     assert schema["additionalProperties"] is False
     kinds = schema["properties"]["networks"]["items"]["discriminator"]["mapping"]
     assert kinds.keys() == {"layer3", "layer2", "localnet"}
