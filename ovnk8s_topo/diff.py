@@ -227,14 +227,15 @@ class _Differ:
         """Record a problem for everything of others that would vanish with the row."""
         for child in self.actual.children(stored.uuid):
             if child.uuid not in gone and not self.is_kept(child):
-                self.problems.append((_foreign_child(stored, child.key), stored.key))
+                whose = "which stays" if owned_by(child, self.rules.owner) else "of somebody else"
+                self.problems.append((_lost_child(stored, child.key, whose), stored.key))
         for user in self.users.get(stored.key, ()):
             if user.uuid not in gone and not self.is_kept(user):
                 self.problems.append((_foreign_user(stored, user.key), stored.key))
         for column, value in stored.row.values():
             if not column.ours and value:
                 count = Key(column.name, str(len(cast(frozenset[str], value))))
-                self.problems.append((_foreign_child(stored, count), stored.key))
+                self.problems.append((_lost_child(stored, count, "of somebody else"), stored.key))
 
 
 def _references(row: Row) -> Iterator[Key]:
@@ -268,8 +269,8 @@ def _taken(stored: Stored, owner: str) -> Problem:
     return Problem("external_ids", f"the row {stored.uuid} {why}{hint}", subject=str(stored.key))
 
 
-def _foreign_child(stored: Stored, child: Key) -> Problem:
-    return Problem(child.table, f"deleting it would take {child} of somebody else with it", subject=str(stored.key))
+def _lost_child(stored: Stored, child: Key, whose: str) -> Problem:
+    return Problem(child.table, f"deleting it would take {child} {whose} with it", subject=str(stored.key))
 
 
 def _foreign_user(stored: Stored, user: Key) -> Problem:
