@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from benchmarks.clusters import Cluster, cluster
-from benchmarks.measure import MEBIBYTE, Effort, Line, in_turns, line, memory_line, peak_memory, ratio_line
+from benchmarks.measure import MEBIBYTE, Block, Effort, Line, in_turns, line, memory_line, peak_memory, ratio_line
 from ovnk8s_topo import Layer2, Layer3
 from ovnk8s_topo.addresses import Subnet, subnet_from_text
 from ovnk8s_topo.ipam import AddressPool, SliceAllocator, assign, withheld_on_node
@@ -26,8 +26,12 @@ LARGE = subnet_from_text("10.0.0.0/8")
 IPV6 = subnet_from_text("fd00::/64")
 
 
-def lines(effort: Effort) -> Iterator[Line]:
+def blocks(effort: Effort) -> Iterator[Block]:
     """Measure this section."""
+    yield Block("addresses", tuple(_lines(effort)))
+
+
+def _lines(effort: Effort) -> Iterator[Line]:
     yield from rebuild_lines(effort, Layer3(name="net", subnets="10.0.0.0/16/24"), "layer3, 150 nodes")
     yield from rebuild_lines(effort, Layer2(name="net", subnets="10.0.0.0/16"), "one layer2 switch")
     yield from single_lines(effort)

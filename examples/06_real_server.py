@@ -8,7 +8,7 @@ It deletes its rows again at the end; rows of others stay as they are.
 import sys
 
 from ovnk8s_topo import Layer3, Node, Pod, Reconciler, Topology
-from ovnk8s_topo.backends import OvsdbNb
+from ovnk8s_topo.backends import DirectNb
 
 topology = Topology(
     networks=[Layer3(name="example-l3", subnets="10.33.0.0/16/24")],
@@ -19,7 +19,7 @@ topology = Topology(
     ],
 )
 
-with Reconciler(OvsdbNb(sys.argv[1]), owner="example", timeout_s=20) as reconciler:
+with Reconciler(DirectNb(sys.argv[1]), owner="example", timeout_s=20) as reconciler:
     result = reconciler.apply(topology, wait="sb")
     print(result.status, result.plan.counts)
     for port, grant in sorted(result.plan.desired.grants.items()):

@@ -9,10 +9,8 @@ import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Literal
-
-import netaddr
-from netaddr.strategy import eui48, ipv4, ipv6
+from functools import cache
+from typing import Any, Literal
 
 Version = Literal[4, 6]
 
@@ -93,11 +91,12 @@ def address_from_text(text: str) -> Address:
 
     ValueError  `invalid IP address: <text>`; zones, leading zeros, blanks and IPv4-mapped IPv6 are refused
     """
-    # netaddr's parsers themselves: making an object of its own of each text takes half as long again.
+    netaddr = _netaddr()
+    # Its parsers themselves: making an object of its own of each text takes half as long again.
     try:
         if ":" not in text:
-            return Address(4, ipv4.str_to_int(text))
-        value = ipv6.str_to_int(text)
+            return Address(4, netaddr.strategy.ipv4.str_to_int(text))
+        value = netaddr.strategy.ipv6.str_to_int(text)
     except (netaddr.AddrFormatError, ValueError) as error:
         raise ValueError(f"invalid IP address: {text}") from error
     if value >> 32 == 0xFFFF:
@@ -140,7 +139,7 @@ def mac_from_text(text: str) -> str:
     """
     if not _MAC.fullmatch(text):
         raise ValueError(f"invalid MAC address: {text}")
-    value = eui48.str_to_int(text)
+    value = int(text.replace(text[2], ""), 16)
     if value == 0 or value >> 40 & 1:
         raise ValueError(f"not a unicast MAC address: {text}")
     return _mac_text(value)
@@ -166,9 +165,18 @@ def mac_from_identity(identity: str) -> str:
 
 def lla_from_mac(mac: str) -> Address:
     """Return the IPv6 link-local address of a MAC (EUI-64, RFC 4291 appendix A)."""
-    value = int(netaddr.EUI(mac))
+    value = int(_netaddr().EUI(mac))
     high, low = value >> 24 ^ 0x020000, value & 0xFFFFFF
     return Address(6, 0xFE80 << 112 | high << 40 | 0xFFFE << 24 | low)
+
+
+@cache
+def _netaddr() -> Any:
+    """Return netaddr, imported on first use: it takes as long as a fifth of the front door."""
+    import netaddr.strategy.ipv4
+    import netaddr.strategy.ipv6
+
+    return netaddr
 
 
 def _hash32(text: str) -> int:

@@ -66,6 +66,13 @@ class FixedAddresses(StrEnum):
     honour = "honour"
 
 
+class Atomic(StrEnum):
+    """What is written wholly or not at all."""
+
+    topology = "topology"
+    unit = "unit"
+
+
 class Wait(StrEnum):
     """What to wait for."""
 
@@ -97,6 +104,9 @@ Adopt = Annotated[bool, typer.Option("--adopt", help="Take over rows that have t
 Lenient = Annotated[bool, typer.Option("--lenient", help="Accept comments inside the JSON of spec.config.")]
 KeepGoing = Annotated[
     bool, typer.Option("--keep-going", help="Leave out what is faulty, do the rest, and exit with 1.")
+]
+AtomicIn = Annotated[
+    Atomic, typer.Option(help="One transaction for all, or several of whole networks, nodes and attachments.")
 ]
 WaitFor = Annotated[Wait, typer.Option("--wait", help="Wait for the commit, for northd, or for every chassis.")]
 Timeout = Annotated[float, typer.Option(min=0.1, max=86400, help="Deadline in seconds.")]
@@ -148,6 +158,7 @@ def apply(
     adopt: Adopt = False,
     lenient: Lenient = False,
     keep_going: KeepGoing = False,
+    atomic: AtomicIn = Atomic.topology,
     wait: WaitFor = Wait.nb,
     timeout: Timeout = 30.0,
     output: OutputFormat = Format.text,
@@ -155,7 +166,7 @@ def apply(
     certificate: Certificate = None,
     ca_cert: CaCert = None,
 ) -> int:
-    """Write what the manifests describe, in one transaction."""
+    """Write what the manifests describe."""
     manifests = _read(files, style, fixed_addresses, lenient, keep_going)
     if nb == FORGETFUL:
         _say("note: memory: is gone when this command ends; --nb names a file or a server")
@@ -166,6 +177,7 @@ def apply(
             allow_mass_delete=allow_mass_delete,
             adopt=adopt,
             keep_going=keep_going,
+            atomic=atomic.value,
             wait=wait.value,
         )
     _print_result(done, output)

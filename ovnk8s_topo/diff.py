@@ -5,9 +5,8 @@ Law: desired x actual -> change set (`changes`); equal inputs give equal change 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import cast
 
 from ovnk8s_topo.changes import (
@@ -29,7 +28,7 @@ from ovnk8s_topo.changes import (
 from ovnk8s_topo.errors import OwnershipError, Problem
 from ovnk8s_topo.nb.columns import Column
 from ovnk8s_topo.nb.ownership import named_owner, owned_by, uuid_of
-from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored, references
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
 
 __all__ = [
@@ -52,6 +51,17 @@ __all__ = [
 ]
 
 
+_REFERRED_TO = {column.refers for table in TABLES.values() for column in table.columns.values() if column.refers}
+_PARENTS_OF_ONE = {table.parent[0] for table in TABLES.values() if table.sole and table.parent}
+
+
+_RANKS = {table: rank for rank, table in enumerate(TABLES)}
+
+
+def _rank(key: Key) -> int:
+    return _RANKS[key.table]
+
+
 def _everything(_: Stored) -> bool:
     return True
 
@@ -64,12 +74,14 @@ class Rules:
     adopt    take over rows that have the right name and no owner's mark
     prune    delete rows of the owner that are not wanted and lie in scope
     covers   the scope: whether the desired rows speak for this stored row
+    among    with prune: the only rows that may go for not being wanted; None: any
     """
 
     owner: str
     adopt: bool = False
     prune: bool = False
     covers: Callable[[Stored], bool] = field(default=_everything, compare=False)
+    among: Sequence[Stored] | None = field(default=None, compare=False)
 
 
 def diff(desired: RowSet, actual: Snapshot, rules: Rules) -> ChangeSet:
@@ -87,12 +99,13 @@ def diff(desired: RowSet, actual: Snapshot, rules: Rules) -> ChangeSet:
 class _Differ:
     def __init__(self, desired: RowSet, actual: Snapshot, rules: Rules) -> None:
         self.desired, self.actual, self.rules = desired, actual, rules
+        self.order = sorted(desired)
         self.problems: list[tuple[Problem, Key]] = []
         self.kept: dict[Key, Stored] = {}
         self.uuids: dict[Key, str] = {}
 
     def run(self) -> ChangeSet:
-        for key in sorted(self.desired):
+        for key in self.order:
             self.choose(key)
         deletes = self.deletes() if self.rules.prune else self.duplicates()
         changes: list[Change] = [*self.inserts(), *self.updates(), *deletes]
@@ -103,13 +116,18 @@ class _Differ:
     def choose(self, key: Key) -> None:
         """Decide which stored row, if any, plays the part of the wanted one."""
         candidates = self.actual.named(key)
+        if not candidates:
+            self.uuids[key] = self.new_uuid(key)
+            return
         shared = TABLES[key.table].mark == "shared"
         ours = [stored for stored in candidates if shared or owned_by(stored, self.rules.owner)]
-        if not ours and candidates:
+        if not ours:
             ours = [stored for stored in candidates if self.adoptable(stored)]
             if not ours:
                 self.problems.append((_taken(candidates[0], self.rules.owner), key))
-        if ours:
+        if len(ours) == 1:
+            [self.kept[key]] = ours
+        elif ours:
             self.kept[key] = max(ours, key=lambda stored: (len(self.actual.children(stored.uuid)), stored.uuid))
         self.uuids[key] = self.kept[key].uuid if key in self.kept else self.new_uuid(key)
 
@@ -133,29 +151,27 @@ class _Differ:
         return (self.uuids[parent],)
 
     def inserts(self) -> Iterator[Insert]:
-        missing = [key for key in sorted(self.desired) if key not in self.kept]
-        named = {target for key in missing for target in _references(self.desired[key])}
-        for table in TABLES.values():
+        missing = [key for key in self.order if key not in self.kept]
+        named = {target for key in missing for target in references(self.desired[key])}
+        for key in sorted(missing, key=_rank):
+            row = self.desired[key]
             # Rows that live only while something names them would be collected at once without a name.
-            lone = not table.root and not table.parent
-            for key in missing:
-                if key.table == table.name and (key in named or not lone):
-                    row = self.desired[key]
-                    yield Insert(self.uuids[key], row, self.holders(row))
+            if key in named or row.TABLE.root or row.TABLE.parent:
+                yield Insert(self.uuids[key], row, self.holders(row))
 
     def updates(self) -> Iterator[Update]:
-        for table in TABLES:
-            for key in sorted(key for key in self.kept if key.table == table):
-                parts = tuple(self.parts(self.desired[key], self.kept[key]))
-                if parts:
-                    yield Update(self.kept[key], parts)
+        for key in sorted(self.kept, key=_rank):
+            wanted, stored = self.desired[key], self.kept[key]
+            holders = self.holders(wanted)
+            is_same = wanted == stored.row and holders == stored.holders
+            if parts := () if is_same else tuple(self.parts(wanted, stored, holders)):
+                yield Update(stored, parts)
 
-    def parts(self, wanted: Row, stored: Stored) -> Iterator[Part]:
+    def parts(self, wanted: Row, stored: Stored, holders: tuple[str, ...]) -> Iterator[Part]:
         completed_only = wanted.TABLE.mark == "shared"
-        for column in wanted.TABLE.columns.values():
-            if column.ours and not (completed_only and column.shape != "map"):
+        for column in wanted.TABLE.written:
+            if not (completed_only and column.shape != "map"):
                 yield from self.column_parts(column, wanted, stored)
-        holders = self.holders(wanted)
         if holders != stored.holders:
             yield Move(stored.holders, holders)
 
@@ -183,25 +199,35 @@ class _Differ:
         return any(owned_by(stored, self.rules.owner) for stored in self.actual.named(key))
 
     def deletes(self) -> Iterator[Delete]:
-        gone = {stored.uuid for stored in self.actual.rows.values() if self.is_stale(stored)}
-        for table in reversed(TABLES):
-            for uuid in sorted(gone, key=lambda uuid: (self.actual.rows[uuid].key, uuid)):
-                stored = self.actual.rows[uuid]
-                if stored.key.table == table:
-                    self.refuse_loss(stored, gone)
-                    yield Delete(stored)
+        candidates = self.actual.rows.values() if self.rules.among is None else self.rules.among
+        gone = {stored.uuid for stored in candidates if self.is_stale(stored)}
+        if self.rules.among is not None:
+            gone |= self.in_the_way()
+        leaving = sorted((self.actual.rows[uuid] for uuid in gone), key=lambda stored: (stored.key, stored.uuid))
+        for stored in sorted(leaving, key=lambda stored: -_RANKS[stored.key.table]):
+            self.refuse_loss(stored, gone)
+            yield Delete(stored)
 
     def duplicates(self) -> Iterator[Delete]:
-        """Rows of ours under a name, or in a place, that another row of ours has already: faults, not leftovers."""
-        gone = {
-            stored.uuid
-            for rival in self.kept.values()
-            for stored in (*self.actual.named(rival.key), *self.actual.children(rival.uuid))
-            if not self.is_kept(stored) and owned_by(stored, self.rules.owner) and self.is_in_the_way(stored)
-        }
+        """Delete what is a fault of the database rather than left over: no permission to prune is asked for that."""
+        gone = self.in_the_way()
         for uuid in sorted(gone):
             self.refuse_loss(self.actual.rows[uuid], gone)
             yield Delete(self.actual.rows[uuid])
+
+    def in_the_way(self) -> set[str]:
+        """Return rows of ours under a name, or in a place, that another row of ours has: faults, not leftovers."""
+        return {
+            stored.uuid
+            for rival in self.kept.values()
+            for stored in self.neighbours(rival)
+            if not self.is_kept(stored) and owned_by(stored, self.rules.owner) and self.is_in_the_way(stored)
+        }
+
+    def neighbours(self, kept: Stored) -> tuple[Stored, ...]:
+        """Return the rows of the same name, and what the row holds where it may hold but one."""
+        lone = kept.key.table in _PARENTS_OF_ONE
+        return self.actual.named(kept.key) + (self.actual.children(kept.uuid) if lone else ())
 
     def is_in_the_way(self, stored: Stored) -> bool:
         return stored.key in self.kept or (stored.row.TABLE.sole and self.rules.covers(stored))
@@ -214,35 +240,20 @@ class _Differ:
             return False
         return stored.key in self.kept or self.rules.covers(stored)
 
-    @cached_property
-    def users(self) -> Mapping[Key, list[Stored]]:
-        """Who refers to a row: the server refuses to delete it while they do."""
-        found: dict[Key, list[Stored]] = {}
-        for stored in self.actual.rows.values():
-            for target in _references(stored.row):
-                found.setdefault(target, []).append(stored)
-        return found
-
     def refuse_loss(self, stored: Stored, gone: set[str]) -> None:
         """Record a problem for everything of others that would vanish with the row."""
         for child in self.actual.children(stored.uuid):
             if child.uuid not in gone and not self.is_kept(child):
                 whose = "which stays" if owned_by(child, self.rules.owner) else "of somebody else"
                 self.problems.append((_lost_child(stored, child.key, whose), stored.key))
-        for user in self.users.get(stored.key, ()):
+        # The server refuses to delete what somebody refers to.
+        for user in self.actual.users(stored.key) if stored.key.table in _REFERRED_TO else ():
             if user.uuid not in gone and not self.is_kept(user):
                 self.problems.append((_foreign_user(stored, user.key), stored.key))
         for column, value in stored.row.values():
             if not column.ours and value:
                 count = Key(column.name, str(len(cast(frozenset[str], value))))
                 self.problems.append((_lost_child(stored, count, "of somebody else"), stored.key))
-
-
-def _references(row: Row) -> Iterator[Key]:
-    for column, value in row.values():
-        if column.refers and column.ours and value:
-            names = cast(frozenset[str], value) if column.shape == "set" else (cast(str, value),)
-            yield from (Key(column.refers, name) for name in names)
 
 
 def _follow(column: Column, wanted: Row, stored: Stored) -> Iterator[Assign]:

@@ -103,7 +103,7 @@ class PruneRefused(TopoError):
 
 
 class RowError(TopoError, ValueError):
-    """A row breaks a type, range or reference rule of the Northbound schema; nothing was written."""
+    """A row breaks a type, range or reference rule of the database's schema; nothing was written."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)
@@ -122,6 +122,12 @@ class ConflictError(BackendError):
 
 class BackendUnavailable(BackendError, ConnectionError):
     """The database cannot be reached, or has not answered in time; nothing was sent."""
+
+    remedy = Remedy.RETRY
+
+
+class NodeNotReady(BackendError):
+    """A node's Open vSwitch lacks what others make there, such as br-int; nothing was written."""
 
     remedy = Remedy.RETRY
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Update
 from ovnk8s_topo.errors import Problem
@@ -12,7 +12,9 @@ from ovnk8s_topo.planner import Desired
 from ovnk8s_topo.render.json import json_from_changes, json_from_problem
 from ovnk8s_topo.render.text import text_from_changes
 from ovnk8s_topo.spec import Topology
-from ovnk8s_topo.told import Told
+
+if TYPE_CHECKING:
+    from ovnk8s_topo.told import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class Plan:
     @property
     def told(self) -> Told:
         """What pods and nodes are to be told: addresses, annotations, CNI results."""
+        # Imported on first use: most plans are made to be applied, and the texts for CNI plug-ins take a while to load.
+        from ovnk8s_topo.told import Told
+
         return Told(self.topology, self.desired)
 
     @property

@@ -7,43 +7,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Self
 
 from ovnk8s_topo.backends.contract import Committed, NbBackend
-from ovnk8s_topo.diff import ChangeSet, Delete, Rules, diff, fits, is_done
-from ovnk8s_topo.errors import AllocationError, ConflictError, OwnershipError, Problem, PruneRefused, SpecError
-from ovnk8s_topo.nb.ownership import external_ids_of, marked, owned_by
-from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
-from ovnk8s_topo.nb.tables import Key
+from ovnk8s_topo.batches import batches
+from ovnk8s_topo.collector import paused
+from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
+from ovnk8s_topo.errors import ConflictError, Problem, SpecError
+from ovnk8s_topo.live import Draft, Engine, Event, Object, Outcome, Removed
+from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
-from ovnk8s_topo.planner import Desired, claims_from_snapshot, desired_from_topology, scope_from_gaps
-from ovnk8s_topo.planner.names import load_balancer_groups, prefix
-from ovnk8s_topo.spec import Gaps, Topology
+from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
+from ovnk8s_topo.spec import Topology
+
+__all__ = ["DEFAULT_OWNER", "Atomic", "Batch", "Options", "Reconciler", "Result", "Wait", "plan_from_snapshot"]
 
 DEFAULT_OWNER = "ovnk8s-topo"
 
-FEW_DELETIONS, DELETED_SHARE = 10, 0.3
-"""Pruning more rows than the larger of ten and three tenths of one's own asks for a permission of its own."""
+FEW_OBJECTS, CHANGED_SHARE = 100, 0.1
+"""A topology is planned by what differs from the last one up to the larger of so many objects and this share of all."""
+
+Atomic = Literal["topology", "unit"]
+"""What is all or nothing: the whole, or each network, each node of a network and each attachment by itself."""
 
 Wait = Literal["nb", "sb", "hv"]
 """What `apply` waits for: the commit, northd, or every chassis."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to reconcile.
-
-    prune              delete rows of the owner that the topology does not describe
-    allow_mass_delete  also many of them at once
-    adopt              take over rows that have the right name and no owner
-    keep_going         leave out what cannot be had, and do the rest
-    """
-
-    prune: bool = False
-    allow_mass_delete: bool = False
-    adopt: bool = False
-    keep_going: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +54,48 @@ class Result:
         return "unchanged" if self.plan.is_empty else "applied"
 
 
+class Batch:
+    """What a `Reconciler.batch` collects.
+
+    result  of its one transaction; None until the block has ended
+    """
+
+    def __init__(self) -> None:
+        self.draft = Draft()
+        self.result: Result | None = None
+
+    def put(self, *objects: Object) -> None:
+        """Want these objects, in the place of those of the same names."""
+        self.draft.put(objects)
+
+    def remove(
+        self,
+        *objects: Object,
+        networks: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+        pods: Iterable[str] = (),
+        ipam_claims: Iterable[str] = (),
+    ) -> None:
+        """Want these objects no more; see `Reconciler.remove`."""
+        self.draft.remove(objects, Removed(tuple(networks), tuple(nodes), tuple(pods), tuple(ipam_claims)))
+
+
 class Reconciler:
     """Keeps a Northbound database as a topology wants it.
 
     nb         the database
     owner      the name under which rows are marked; rows of other names are never touched
     timeout_s  deadline of each call in seconds, unless the call says otherwise
+
+    `apply` takes the whole topology. From then on `put`, `remove` and `batch` change it object by object, at a cost
+    that depends on what they concern and not on what there is. One thread at a time may use a reconciler.
     """
 
     def __init__(self, nb: NbBackend, *, owner: str = DEFAULT_OWNER, timeout_s: float = 30.0) -> None:
         if not owner or not owner.isprintable():
             raise SpecError([Problem("owner", "must be a printable name", given=repr(owner))])
         self.nb, self.owner, self.timeout_s = nb, owner, timeout_s
+        self._engine: Engine | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +122,8 @@ class Reconciler:
         """
         options = Options(prune, allow_mass_delete, adopt, keep_going)
         snapshot = self.nb.snapshot(timeout_s=self._timeout(timeout_s))
-        return plan_from_snapshot(topology, snapshot, self.owner, options)
+        with paused():
+            return plan_from_snapshot(topology, snapshot, self.owner, options)
 
     def apply(
         self,
@@ -111,14 +133,20 @@ class Reconciler:
         allow_mass_delete: bool = False,
         adopt: bool = False,
         keep_going: bool = False,
+        atomic: Atomic = "topology",
         wait: Wait = "nb",
         timeout_s: float | None = None,
     ) -> Result:
-        """Make the database what is wanted, by one transaction.
+        """Make the database what is wanted, by one transaction unless told otherwise.
+
+        The same topology again, or one that differs in little, is compared with the last one, and only what differs,
+        or what others have changed meanwhile, is planned.
 
         wanted  a plan: done exactly as it stands, or refused if a row that it touches has changed since.
                 A topology: planned anew in each attempt, so that other writers merely cost another attempt.
-                The options count only for a topology; a plan has its own.
+                The options count only for a topology; a plan has its own. Before `put` and `remove`, apply a topology.
+        atomic  ``unit``: in several transactions, each of some whole units. Quicker, and kinder to other clients,
+                where there are tens of thousands of new rows; an error may then leave some units written
 
         ConflictError   the plan no longer fits, or other writers were faster until the deadline
         OutcomeUnknown  the deadline passed after the transaction was sent: plan again to learn what happened
@@ -127,8 +155,58 @@ class Reconciler:
         """
         options = Options(prune, allow_mass_delete, adopt, keep_going)
         if isinstance(wanted, Plan):
-            return self._commit(lambda snapshot: _pinned(wanted, snapshot), wait, timeout_s)
-        return self._commit(lambda snapshot: plan_from_snapshot(wanted, snapshot, self.owner, options), wait, timeout_s)
+            self._engine = None
+            return self._commit(lambda snapshot: _pinned(wanted, snapshot), _How(wait, timeout_s, atomic))
+        return self._apply(wanted, options, _How(wait, timeout_s, atomic))
+
+    def put(self, *objects: Object, wait: Wait = "nb", timeout_s: float | None = None) -> Result:
+        """Want these objects (networks, Nodes, Pods, IPAMClaims), in the place of those of the same names.
+
+        One transaction, planned under the options of the last `apply`. A pod waits for its network or node if that
+        has not been put yet. The result's plan is about the objects that the event concerns: those put, and pods
+        whose ports changed for it; `plan.told` says what they are to be told.
+
+        SpecError  nothing has been applied yet, or a network cannot be beside the others
+        and whatever `apply` raises; then nothing has changed, neither in the database nor in what is wanted
+        """
+        engine, batch = self._known(), Batch()
+        batch.put(*objects)
+        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+
+    def remove(
+        self,
+        *objects: Object,
+        networks: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+        pods: Iterable[str] = (),
+        ipam_claims: Iterable[str] = (),
+        wait: Wait = "nb",
+        timeout_s: float | None = None,
+    ) -> Result:
+        """Want these objects no more, given as values or by name, pods and IPAMClaims as ``namespace/name``.
+
+        Exactly their rows are deleted; no `prune` is needed for that, and it does not matter how many they are.
+        Removing what is not wanted anyway does nothing, so that a deletion may be told twice.
+
+        SpecError  nothing has been applied yet
+        and whatever `apply` raises, as for `put`
+        """
+        engine, batch = self._known(), Batch()
+        batch.remove(*objects, networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims)
+        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+
+    @contextmanager
+    def batch(self, *, wait: Wait = "nb", timeout_s: float | None = None) -> Iterator[Batch]:
+        """Collect what is put and removed in a `with` block, and do it in one transaction at its end.
+
+        Of several things that are said about one object the last one counts. If the block raises, nothing is done.
+        The errors are those of `put`.
+        """
+        self._known()
+        batch = Batch()
+        yield batch
+        engine = self._known()
+        batch.result = self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
 
     def verify(self, topology: Topology, *, timeout_s: float | None = None) -> Plan:
         """Compare the database with the topology: an empty plan means that it holds exactly what is wanted.
@@ -139,7 +217,8 @@ class Reconciler:
         AllocationError, OwnershipError, BackendError  as for `plan`
         """
         snapshot = self.nb.snapshot(timeout_s=self._timeout(timeout_s))
-        return _unguarded_plan(topology, snapshot, self.owner, Options(prune=True))
+        with paused():
+            return unguarded_plan(topology, snapshot, self.owner, Options(prune=True))
 
     def destroy(
         self, networks: Iterable[str] | None = None, *, wait: Wait = "nb", timeout_s: float | None = None
@@ -151,23 +230,112 @@ class Reconciler:
         OwnershipError  a switch or router of ours holds something of somebody else
         """
         chosen = None if networks is None else frozenset(networks)
-        return self._commit(lambda snapshot: plan_destruction(snapshot, self.owner, chosen), wait, timeout_s)
+        self._engine = None
+        return self._commit(lambda snapshot: plan_destruction(snapshot, self.owner, chosen), _How(wait, timeout_s))
+
+    def _known(self) -> Engine:
+        if self._engine is None:
+            why = "nothing is known yet: apply the whole topology first, then put and remove"
+            raise SpecError([Problem("topology", why)])
+        return self._engine
+
+    def _apply(self, topology: Topology, options: Options, how: _How) -> Result:
+        engine = self._engine
+        if engine and engine.options == options and (event := _small_event(topology, engine)) is not None:
+            return self._follow(topology, event, engine, how)
+        return self._apply_whole(topology, options, how)
+
+    def _apply_whole(self, topology: Topology, options: Options, how: _How) -> Result:
+        made: list[Engine] = []
+
+        def plan_in(snapshot: Snapshot) -> Plan:
+            plan = plan_from_snapshot(topology, snapshot, self.owner, options)
+            made[:] = [Engine(plan, options, snapshot.serial)]
+            return plan
+
+        def learn() -> None:
+            [self._engine] = made
+
+        with ExitStack() as whole:
+            return self._commit(partial(_resting, plan_in, whole), how, learn)
+
+    def _follow(self, topology: Topology, event: Event, engine: Engine, how: _How) -> Result:
+        """Apply a topology that differs from the last one by an event."""
+        undo, found, done = engine.enter(event), list[Engine | Outcome](), list[bool]()
+
+        def plan_in(snapshot: Snapshot) -> Plan:
+            found.clear()
+            if event.is_empty and engine.is_undisturbed(snapshot):
+                return engine.whole(ChangeSet())
+            with paused():
+                outcome = engine.plan(event, undo, snapshot)
+            if engine.options.allow_mass_delete or _is_modest(outcome.plan, topology):
+                found.append(outcome)
+                return outcome.plan
+            plan = plan_from_snapshot(topology, snapshot, self.owner, engine.options)
+            found.append(Engine(plan, engine.options, snapshot.serial))
+            return plan
+
+        def learn() -> None:
+            for it in found:
+                if isinstance(it, Engine):
+                    self._engine = it
+                else:
+                    engine.accept(it)
+            engine.topology = topology
+            done.append(True)
+
+        try:
+            result = self._commit(plan_in, how, learn)
+        finally:
+            if not done:
+                engine.enter(undo)
+        return replace(result, plan=engine.whole(result.plan.changes)) if self._engine is engine else result
+
+    def _happen(self, event: Event, engine: Engine, how: _How) -> Result:
+        """Do one transaction for an event, and know it if that has succeeded."""
+        undo, outcomes, done = engine.enter(event), list[Outcome](), list[bool]()
+
+        def plan_in(snapshot: Snapshot) -> Plan:
+            with paused():
+                outcomes[:] = [engine.plan(event, undo, snapshot)]
+            return outcomes[0].told
+
+        def learn() -> None:
+            engine.accept(outcomes[0])
+            done.append(True)
+
+        try:
+            return self._commit(plan_in, how, learn)
+        finally:
+            if not done:
+                engine.enter(undo)
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self.timeout_s if timeout_s is None else timeout_s
 
-    def _commit(self, plan_in: Callable[[Snapshot], Plan], wait: Wait, timeout_s: float | None) -> Result:
-        deadline = time.monotonic() + self._timeout(timeout_s)
+    def _commit(
+        self, plan_in: Callable[[Snapshot], Plan], how: _How, learn: Callable[[], None] = lambda: None
+    ) -> Result:
+        timeout_s = self._timeout(how.timeout_s)
+        deadline = time.monotonic() + timeout_s
         last: list[Plan] = []
 
         def decide(snapshot: Snapshot) -> ChangeSet:
             last[:] = [plan_in(snapshot)]
             return last[0].changes
 
-        done = self.nb.commit(decide, timeout_s=self._timeout(timeout_s), confirm=wait != "nb")
-        self._wait(wait, done, deadline)
+        def cut(changes: ChangeSet) -> Iterable[ChangeSet]:
+            return batches(changes, last[0].desired.units)
+
+        done = self.nb.commit(
+            decide, timeout_s=timeout_s, confirm=how.wait != "nb", cut=cut if how.atomic == "unit" else None
+        )
+        learn()
+        self._wait(how.wait, done, deadline)
         # An attempt whose reply was lost has done it if the next one finds nothing to do.
-        return Result(replace(last[0], changes=done.changes), done.attempts)
+        [plan] = last
+        return Result(plan if done.changes is plan.changes else replace(plan, changes=done.changes), done.attempts)
 
     def _wait(self, wait: Wait, done: Committed, deadline: float) -> None:
         if wait != "nb":
@@ -176,88 +344,40 @@ class Reconciler:
             self.nb.wait(wait, nb_cfg, timeout_s=left)
 
 
-def plan_from_snapshot(topology: Topology, snapshot: Snapshot, owner: str, options: Options) -> Plan:
-    """Return what must change in a database of which this is the snapshot. Pure.
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How a plan is carried out; see `Reconciler.apply`."""
 
-    The exceptions are those of `Reconciler.plan`, without BackendError.
-    """
-    plan = _unguarded_plan(topology, snapshot, owner, options)
-    if options.prune:
-        _check_prune(plan, snapshot, options)
-    return plan
+    wait: Wait
+    timeout_s: float | None
+    atomic: Atomic = "topology"
 
 
-def _unguarded_plan(topology: Topology, snapshot: Snapshot, owner: str, options: Options) -> Plan:
-    """Diff, and with keep_going leave out what belongs to others until the rest goes through."""
-    claims = claims_from_snapshot(snapshot)
-    blocked: frozenset[Key] = frozenset()
-    problems: tuple[Problem, ...] = ()
-    left_alone = topology.gaps
-    released_by = owner if options.prune else None
-    while True:
-        desired = desired_from_topology(topology, claims, released_by=released_by, left_alone=left_alone)
-        if desired.problems and not options.keep_going:
-            raise AllocationError(desired.problems)
-        desired = desired.without(blocked)
-        covers = _unless(blocked, scope_from_gaps(desired.gaps, snapshot))
-        try:
-            changes = _changes(desired, snapshot, owner, options, covers)
-        except OwnershipError as error:
-            keys = frozenset(Key(*key) for key in error.keys)
-            if not options.keep_going or keys <= blocked:
-                raise
-            blocked |= keys
-            problems += error.problems
-            stuck = _gaps_of_stuck(keys - desired.rows.keys(), topology, snapshot)
-            left_alone = Gaps.union([desired.without(keys).gaps, *stuck])
-            continue
-        leftovers = 0 if options.prune else sum(1 for _ in _leftovers(snapshot, desired, owner, covers))
-        desired = replace(desired, problems=desired.problems + problems)
-        return Plan(owner, changes, desired, leftovers, topology)
+def _resting(plan_in: Callable[[Snapshot], Plan], whole: ExitStack, snapshot: Snapshot) -> Plan:
+    """Plan, and let the collector rest from here to the end of `whole`."""
+    whole.enter_context(paused())
+    return plan_in(snapshot)
 
 
-def _changes(
-    desired: Desired, snapshot: Snapshot, owner: str, options: Options, covers: Callable[[Stored], bool]
-) -> ChangeSet:
-    rows = RowSet(marked(row, owner) for row in desired.rows.values())
-    return diff(rows, snapshot, Rules(owner=owner, adopt=options.adopt, prune=options.prune, covers=covers))
+def _small_event(topology: Topology, engine: Engine) -> Event | None:
+    """Return how a topology differs from the last one, None if it is better planned as a whole."""
+    if topology is engine.topology:
+        return Event(gaps=topology.gaps)
+    event = engine.roll.event_of(topology)
+    if event is None or event.size > max(FEW_OBJECTS, _size(topology) * CHANGED_SHARE):
+        return None
+    # Without `prune`, rows of what is described no more stay; an event would delete them.
+    return event if engine.options.prune or event.is_empty else None
 
 
-def _gaps_of_stuck(keys: Iterable[Key], topology: Topology, snapshot: Snapshot) -> Iterator[Gaps]:
-    """Yield what to leave alone for rows that should go and cannot: what they hold is still in use."""
-    described = {network.name for network in topology.networks}
-    for stored in (stored for key in keys for stored in snapshot.named(key)):
-        network = _network_of(stored, snapshot) or ""
-        node = stored.key.name.partition(prefix(network))[2]
-        if network and network not in described:
-            yield Gaps(networks=frozenset({network}))
-        elif node and "_" not in node:  # else it is the switch of all nodes, from when the network was of another kind
-            yield Gaps(nodes=frozenset({node}))
+def _size(topology: Topology) -> int:
+    return len(topology.networks) + len(topology.nodes) + len(topology.pods) + len(topology.ipam_claims)
 
 
-def _unless(blocked: frozenset[Key], covers: Callable[[Stored], bool]) -> Callable[[Stored], bool]:
-    return lambda stored: stored.key not in blocked and covers(stored)
-
-
-def _leftovers(snapshot: Snapshot, desired: Desired, owner: str, covers: Callable[[Stored], bool]) -> Iterator[Stored]:
-    for stored in snapshot.rows.values():
-        if stored.key not in desired.rows and owned_by(stored, owner) and covers(stored):
-            yield stored
-
-
-def _check_prune(plan: Plan, snapshot: Snapshot, options: Options) -> None:
-    deletions, desired, owner = len(plan.changes.of(Delete)), plan.desired, plan.owner
-    if not deletions:
-        return
-    if not desired.rows and desired.gaps.complete:
-        raise PruneRefused(f"nothing at all is described, and {deletions} rows would go: use destroy for that")
-    owned = sum(1 for stored in snapshot.rows.values() if owned_by(stored, owner))
-    limit = max(FEW_DELETIONS, int(owned * DELETED_SHARE))
-    if deletions > limit and not options.allow_mass_delete:
-        raise PruneRefused(
-            f"prune would delete {deletions} of the {owned} rows of {owner!r}; more than {limit} at once need a "
-            "permission of their own (allow_mass_delete)"
-        )
+def _is_modest(plan: Plan, topology: Topology) -> bool:
+    """Whether no guard of `prune` asks how much is deleted."""
+    deletions = len(plan.changes.of(Delete))
+    return not deletions or (bool(topology.networks) and deletions <= FEW_DELETIONS)
 
 
 def _pinned(plan: Plan, snapshot: Snapshot) -> Plan:
@@ -266,23 +386,3 @@ def _pinned(plan: Plan, snapshot: Snapshot) -> Plan:
     if is_done(plan.changes, snapshot):
         return replace(plan, changes=ChangeSet())
     raise ConflictError("the database has changed since the plan was made; plan again")
-
-
-def plan_destruction(snapshot: Snapshot, owner: str, networks: frozenset[str] | None) -> Plan:
-    """Return the deletion of an owner's rows, of some networks or of all. Pure.
-
-    OwnershipError  a switch or router holds something of somebody else
-    """
-    groups = {Key("Load_Balancer_Group", name) for net in networks or () for name in load_balancer_groups(net)}
-
-    def covers(stored: Stored) -> bool:
-        return networks is None or stored.key in groups or _network_of(stored, snapshot) in networks
-
-    rules = Rules(owner=owner, prune=True, covers=covers)
-    return Plan(owner, diff(RowSet(), snapshot, rules), Desired(RowSet()))
-
-
-def _network_of(stored: Stored, snapshot: Snapshot) -> str | None:
-    network = external_ids_of(stored.row).get("k8s.ovn.org/network")
-    holders = (snapshot.rows[uuid] for uuid in stored.holders if uuid in snapshot.rows)
-    return network or next((found for holder in holders if (found := _network_of(holder, snapshot))), None)

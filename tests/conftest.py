@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ovnk8s_topo.backends import DirectNb, OvsdbNb
+
 pytest_plugins = ["ovnk8s_topo.testing", "ovnk8s_topo.lab.fixtures"]
 
 _INTEGRATION = Path(__file__).parent / "integration"
@@ -17,6 +19,12 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.register_profile("dev", deadline=None, print_blob=True)
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "live" in metafunc.fixturenames:
+        # The two ways to a live database promise the same.
+        metafunc.parametrize("live", [DirectNb, OvsdbNb], ids=lambda live: str(live.__name__))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

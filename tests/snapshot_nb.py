@@ -7,7 +7,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
-from ovnk8s_topo.backends.contract import Committed, Decide, Level
+from ovnk8s_topo.backends.batched import whole
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.diff import apply_changes
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
@@ -26,16 +27,16 @@ class SnapshotNb:
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         return self.content
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False) -> Committed:
+    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
         attempts = 1
         changes = decide(self.content)
         if self.meddle:
             meddle, self.meddle = self.meddle, None
             meddle()
             attempts, changes = 2, decide(self.content)
-        if not changes.is_empty:
+        for part in (cut or whole)(changes):
             self.transactions += 1
-            self.content = apply_changes(self.content, changes)
+            self.content = apply_changes(self.content, part)
             check_whole(self.content)
         if confirm:
             self.content = Snapshot(self.content.rows, self.content.nb_cfg + 1)

@@ -13,7 +13,22 @@ ROOT = Path(__file__).parent.parent / PACKAGE
 MODULES = sorted(ROOT.rglob("*.py"))
 
 BASE = {"errors", "addresses"}
-MIDDLE = BASE | {"spec", "ipam", "nb", "changes", "diff", "planner", "render", "plan", "results", "told", "nodeside"}
+MIDDLE = BASE | {
+    "spec",
+    "ipam",
+    "nb",
+    "changes",
+    "diff",
+    "planner",
+    "render",
+    "plan",
+    "results",
+    "told",
+    "nodeside",
+    "batches",
+    "planning",
+    "live",
+}
 ALLOWED = {
     "errors": set(),
     "addresses": set(),
@@ -23,16 +38,21 @@ ALLOWED = {
     "changes": {"nb"},
     "diff": {"errors", "nb", "changes"},
     "planner": BASE | {"spec", "ipam", "nb"},
+    "batches": {"changes", "nb", "planner"},
     "sources": BASE | {"spec"},
     "results": BASE | {"spec", "ipam"},
     "nodeside": BASE | {"spec", "planner", "results"},
     "render": BASE | {"spec", "planner", "diff", "changes", "nb", "sources", "told"},
     "told": {"addresses", "planner", "results", "spec"},
     "plan": {"errors", "diff", "changes", "planner", "render", "spec", "told"},
-    "backends": BASE | {"diff", "changes", "nb"},
-    "reconciler": BASE | {"backends", "diff", "changes", "nb", "plan", "planner", "spec"},
+    "backends": BASE | {"diff", "changes", "nb", "nodeside"},
+    "planning": BASE | {"diff", "nb", "plan", "planner", "spec"},
+    "live": BASE | {"diff", "ipam", "nb", "plan", "planner", "planning", "spec"},
+    "collector": set(),
+    "reconciler": BASE
+    | {"backends", "batches", "collector", "diff", "changes", "live", "nb", "plan", "planner", "planning", "spec"},
     "testing": BASE | {"backends", "diff", "changes", "nb"},
-    "lab": BASE | {"backends", "nb", "plan", "planner", "reconciler", "results", "spec", "told", "testing"},
+    "lab": BASE | {"backends", "nb", "nodeside", "plan", "planner", "reconciler", "results", "spec", "told", "testing"},
     "cli": set(MIDDLE) | {"sources", "backends", "reconciler", ""},
     "": MIDDLE | {"reconciler", "backends"},
 }

@@ -1,6 +1,6 @@
-"""Where rows live: in memory, or in a real Northbound database.
+"""Where rows live: in memory, in a real Northbound database, or in a node's Open_vSwitch database.
 
-Law: a backend reads snapshots and commits change sets under guards; it decides nothing about topologies.
+Law: a backend reads snapshots and commits changes under guards; it decides nothing about topologies.
 """
 
 from __future__ import annotations
@@ -9,12 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ovnk8s_topo.backends.direct import DirectNb
     from ovnk8s_topo.backends.memory import MemoryNb
     from ovnk8s_topo.backends.ovsdb import OvsdbNb, ReconcileCommand
+    from ovnk8s_topo.backends.ovsdb_vswitch import OvsdbVswitch, WiringCommand
 
-_HOMES = {"MemoryNb": "memory", "OvsdbNb": "ovsdb", "ReconcileCommand": "ovsdb"}
+_HOMES = {
+    "DirectNb": "direct",
+    "MemoryNb": "memory",
+    "OvsdbNb": "ovsdb",
+    "OvsdbVswitch": "ovsdb_vswitch",
+    "ReconcileCommand": "ovsdb",
+    "WiringCommand": "ovsdb_vswitch",
+}
 
-__all__ = ["MemoryNb", "OvsdbNb", "ReconcileCommand"]
+__all__ = ["DirectNb", "MemoryNb", "OvsdbNb", "OvsdbVswitch", "ReconcileCommand", "WiringCommand"]
 
 
 def __getattr__(name: str) -> object:

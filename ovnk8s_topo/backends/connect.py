@@ -34,9 +34,9 @@ def nb_from_connection(
     if not all(remote.startswith(REMOTES) for remote in connection.split(",")):
         why = "must be memory:, memory:FILE, unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT, several joined by commas"
         raise SpecError([Problem("--nb", why, given=connection)])
-    from ovnk8s_topo.backends.ovsdb import OvsdbNb
+    from ovnk8s_topo.backends.direct import DirectNb
 
     try:
-        return OvsdbNb(connection, private_key=private_key, certificate=certificate, ca_cert=ca_cert)
+        return DirectNb(connection, private_key=private_key, certificate=certificate, ca_cert=ca_cert)
     except (ValueError, OSError) as error:
         raise SpecError([Problem("--nb", str(error), given=connection)]) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
@@ -12,6 +12,9 @@ from ovnk8s_topo.nb.rowset import Snapshot
 
 Decide = Callable[[Snapshot], ChangeSet]
 """Computes the changes from the database as it is in this very attempt."""
+
+Cut = Callable[[ChangeSet], Iterable[ChangeSet]]
+"""Cuts changes into batches that may be made one after the other; each is a transaction."""
 
 Level = Literal["sb", "hv"]
 """How far a change must have come: written to the southbound by northd, or realised by every chassis."""
@@ -48,7 +51,7 @@ class NbBackend(Protocol):
         """
         ...
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False) -> Committed:
+    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
         """Write the changes that `decide` returns, in one transaction, all or nothing.
 
         Each attempt reads a snapshot, calls `decide` with it and sends the result with guards; when a guard fails,
@@ -60,6 +63,8 @@ class NbBackend(Protocol):
         and sets change by key; a parent gains a child only while it exists.
 
         confirm  ask for a confirmation: raise NB_Global.nb_cfg in the same transaction (see `wait`)
+        cut      make the batches that it returns, each all or nothing, in their order. Of those that do not get through
+                 the next attempt decides anew; an error says how much is written
 
         RowError            a row breaks the schema's types or ranges, or needs a column that the server lacks
         ConflictError       guards kept failing until the deadline

@@ -13,13 +13,15 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
 from ovnk8s_topo.backends import snapshot_file
-from ovnk8s_topo.backends.contract import Committed, Decide, Level
+from ovnk8s_topo.backends.batched import batches_of, joined, told_with, whole
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.draft import Draft
 from ovnk8s_topo.backends.engine import Database, Operation
 from ovnk8s_topo.backends.faults import Fault, Faults
 from ovnk8s_topo.backends.ops import Schema, confirmation, encode
 from ovnk8s_topo.backends.reading import Reader
 from ovnk8s_topo.backends.snapshot_file import Dump
+from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable, ConflictError, NotReached, OutcomeUnknown
 from ovnk8s_topo.nb.rowset import Snapshot
 
@@ -96,18 +98,20 @@ class MemoryNb:
         """Return all rows of our tables; see `contract.NbBackend.snapshot`."""
         return self._read(self._faults.on_read())
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False) -> Committed:
+    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         deadline = time.monotonic() + timeout_s
         attempts = broken = 0
+        written: list[ChangeSet] = []
         while True:
             attempts += 1
-            outcome = self._attempt(decide, confirm, attempts)
-            if isinstance(outcome, Committed):
-                return outcome
-            broken += bool(outcome.attempts)
-            if time.monotonic() >= deadline or (outcome.attempts and broken >= outcome.attempts):
-                raise ConflictError(f"refused within {timeout_s:g} s, {attempts} attempts: {outcome.text}")
+            with told_with(written):
+                outcome = self._attempt(decide, confirm, attempts, cut, written)
+                if isinstance(outcome, Committed):
+                    return outcome
+                broken += bool(outcome.attempts)
+                if time.monotonic() >= deadline or (outcome.attempts and broken >= outcome.attempts):
+                    raise ConflictError(f"refused within {timeout_s:g} s, {attempts} attempts: {outcome.text}")
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:
         """Return at once, or raise at once: nobody can confirm a number later that nobody has set.
@@ -133,18 +137,28 @@ class MemoryNb:
 
     # How ---------------------------------------------------------------------------------------------------------
 
-    def _attempt(self, decide: Decide, confirm: bool, attempts: int) -> Committed | _Refusal:
+    def _attempt(
+        self, decide: Decide, confirm: bool, attempts: int, cut: Cut | None, written: list[ChangeSet]
+    ) -> Committed | _Refusal:
         fault = self._faults.on_commit()
         actual = self._read(fault)
         changes = decide(actual)
-        operations = cast(list[Operation], encode(changes, actual, _SCHEMA))
-        if not operations:
-            return Committed(changes, attempts)
-        if confirm:
-            operations += confirmation()
-        results = self._exchange(operations, fault)
-        refusal = _refusal(results)
-        return refusal or Committed(changes, attempts, _nb_cfg(results) if confirm else 0)
+        parts = batches_of(changes, cut, actual, _SCHEMA) if cut else whole(changes)
+        if written and confirm and not parts:
+            # Nothing is left, but the batch that was to ask for a confirmation did not get through.
+            parts = (ChangeSet(),)
+        results: _Results = []
+        for part in parts:
+            operations = cast(list[Operation], encode(part, actual, _SCHEMA))
+            if confirm and part is parts[-1]:
+                operations += confirmation()
+            results = self._exchange(operations, fault)
+            if refusal := _refusal(results):
+                return refusal
+            fault = None  # it has come to pass
+            written.append(part)
+        done = joined(written) if written else changes
+        return Committed(done, attempts, _nb_cfg(results) if confirm and parts else 0)
 
     def _read(self, fault: Fault | None) -> Snapshot:
         if self._closed:
@@ -154,7 +168,7 @@ class MemoryNb:
             raise BackendUnavailable("cannot connect (injected)")
         with self._lock:
             actual = self._reader.snapshot()
-            if fault == "delayed_update" and self._mine is not actual:
+            if fault == "delayed_update" and self._mine.serial != actual.serial:
                 self._faults.fired[fault] += 1
                 return self._mine
             return actual

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import cast
 
 from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, Part, PutKeys, Update
@@ -96,24 +97,24 @@ def to_json(column: Column, value: Value, uuids: Mapping[str, str] | None = None
 
     uuids  target's name -> uuid, needed for references
     """
-
-    def atom(member: object) -> object:
-        if column.base != "uuid":
-            return member
-        return ["uuid", uuids[cast(str, member)] if uuids is not None else member]
-
     match column.shape:
         case "map":
-            return _map(cast(Mapping[str, str], value))
+            return map_json(cast(Mapping[str, str], value))
         case "set":
-            return ["set", [atom(member) for member in sorted(cast(frozenset[str], value))]]
+            members = sorted(cast(frozenset[str], value))
+            return ["set", members if column.base != "uuid" else [_uuid_json(member, uuids) for member in members]]
         case "optional" if value is None:
             return ["set", []]
         case _:
-            return atom(value)
+            return value if column.base != "uuid" else _uuid_json(cast(str, value), uuids)
 
 
-def _map(value: Mapping[str, str]) -> object:
+def _uuid_json(name: str, uuids: Mapping[str, str] | None) -> object:
+    return ["uuid", name if uuids is None else uuids[name]]
+
+
+def map_json(value: Mapping[str, str]) -> object:
+    """Return a map of texts as RFC 7047 section 5.1 writes it."""
     return ["map", [[key, value[key]] for key in sorted(value)]]
 
 
@@ -121,11 +122,13 @@ def _uuid_set(uuids: Iterable[str]) -> object:
     return ["set", [["uuid", uuid] for uuid in sorted(set(uuids))]]
 
 
-def _where(uuid: str) -> object:
+def where_uuid(uuid: str) -> list[object]:
+    """Return the condition that one row meets."""
     return [["_uuid", "==", ["uuid", uuid]]]
 
 
-def _wait(table: str, where: object, columns: list[str], rows: list[dict[str, object]]) -> Operation:
+def wait(table: str, where: object, columns: list[str], rows: list[dict[str, object]]) -> Operation:
+    """Return the guard that fails at once unless these columns of the rows that meet `where` are exactly `rows`."""
     return {
         "op": "wait",
         "table": table,
@@ -159,7 +162,7 @@ class _Mutation:
         lost = [[column, "delete", _uuid_set(uuids)] for column, uuids in self.lost.items()]
         gained = [[column, "insert", _uuid_set(uuids)] for column, uuids in self.gained.items()]
         mutations = [*self.changed, *lost, *gained]
-        return {"op": "mutate", "table": self.table, "where": _where(uuid), "mutations": mutations}
+        return {"op": "mutate", "table": self.table, "where": where_uuid(uuid), "mutations": mutations}
 
 
 class _Encoder:
@@ -172,7 +175,7 @@ class _Encoder:
         self.guarded: dict[str, _Guard] = {}
         self.updated: dict[str, dict[str, object]] = {}
         self.mutated: dict[str, _Mutation] = {}
-        self.new_uuids = {change.key: change.uuid for change in changes if isinstance(change, Insert)}
+        self.maps: dict[int, object] = {}
 
     def run(self) -> list[Operation]:
         for change in self.changes:
@@ -194,9 +197,13 @@ class _Encoder:
         table = change.row.TABLE
         if table.name not in self.schema.tables:
             self.refuse(change.row, "", change.key.name, f"the server's schema {self.schema.version} has no such table")
-        for column, value in change.row.values():
-            if value != column.default and column.ours and self.known(change.row, column, value):
-                self.inserted[change.uuid][column.name] = self.json(change.row, column, value)
+        row = self.inserted[change.uuid]
+        has = self.schema.tables.get(table.name, frozenset())
+        columns = zip(table.columns.values(), table.defaults, table.content(change.row), strict=True)
+        for column, default, value in columns:
+            # `known` is for what the server lacks: to ask it each time would take as long as all the rest.
+            if value != default and column.ours and (column.name in has or self.known(change.row, column, value)):
+                row[column.name] = self.json(change.row, column, value)
         for holder in change.holders:
             self.gain(table, holder, change.uuid)
 
@@ -235,7 +242,7 @@ class _Encoder:
         gone = sorted(key for key in part.after if part.before.get(key) is not None or not shared)
         if self.known(stored.row, column, put):
             self.mutate(stored, [part.column, "delete", ["set", gone]], gone)
-            self.mutate(stored, [part.column, "insert", _map(put)], put)
+            self.mutate(stored, [part.column, "insert", map_json(put)], put)
 
     def members(self, stored: Stored, part: Members) -> None:
         column = stored.row.TABLE.columns[part.column]
@@ -290,40 +297,44 @@ class _Encoder:
             if isinstance(change, Insert) and change.row.TABLE.root and not change.row.TABLE.indexed:
                 leaving = [stored.uuid for stored in self.actual.named(change.key) if stored.uuid in self.deleted]
                 rows: list[dict[str, object]] = [{"_uuid": ["uuid", uuid]} for uuid in leaving]
-                yield _wait(change.key.table, [["name", "==", change.key.name]], ["_uuid"], rows)
+                yield wait(change.key.table, [["name", "==", change.key.name]], ["_uuid"], rows)
 
     def guards(self) -> Iterator[Operation]:
         """One `wait` for each existing row that is written, deleted, or gains a child; found by uuid, so O(1)."""
         for uuid, guard in self.guarded.items():
             columns = guard.columns or {"_uuid": ["uuid", uuid]}
-            yield _wait(guard.table, _where(uuid), sorted(columns), [columns])
+            yield wait(guard.table, where_uuid(uuid), sorted(columns), [columns])
 
     def writes(self) -> Iterator[Operation]:
         tables = {change.stored.uuid: change.key.table for change in self.changes if not isinstance(change, Insert)}
         for change in self.changes:
             if isinstance(change, Insert):
-                children = {column: _uuid_set(held) for column, held in self.children.get(change.uuid, {}).items()}
-                row = {**self.inserted[change.uuid], **children}
-                yield {"op": "insert", "table": change.key.table, "uuid": change.uuid, "row": row}
+                row = self.inserted[change.uuid]
+                for column, held in self.children.get(change.uuid, {}).items():
+                    row[column] = _uuid_set(held)
+                yield {"op": "insert", "table": change.row.TABLE.name, "uuid": change.uuid, "row": row}
         for uuid, row in self.updated.items():
-            yield {"op": "update", "table": tables[uuid], "where": _where(uuid), "row": row}
+            yield {"op": "update", "table": tables[uuid], "where": where_uuid(uuid), "row": row}
         yield from (mutation.operation(uuid) for uuid, mutation in self.mutated.items())
         for change in self.changes:
             if isinstance(change, Delete):
-                yield {"op": "delete", "table": change.key.table, "where": _where(change.stored.uuid)}
+                yield {"op": "delete", "table": change.key.table, "where": where_uuid(change.stored.uuid)}
 
     # Values ----------------------------------------------------------------------------------------------------
 
     def known(self, row: Row, column: Column, value: Value) -> bool:
         """Tell whether the server has the column; record a problem if it lacks one that is needed."""
-        if self.schema.has(row.key.table, column.name):
+        table = row.TABLE.name
+        if self.schema.has(table, column.name):
             return True
-        if row.key.table in self.schema.tables and value != column.default:
+        if table in self.schema.tables and value != column.default:
             why = f"the server's schema {self.schema.version} has no such column"
             self.refuse(row, column.name, repr(value), why)
         return False
 
     def json(self, row: Row, column: Column, value: Value) -> object:
+        if column.shape == "map":
+            return self.map_json(value)
         if not column.refers:
             return to_json(column, value)
         names = cast(frozenset[str], value) if column.shape == "set" else {cast(str, value)} - {None}
@@ -331,6 +342,16 @@ class _Encoder:
         for name in sorted(name for name, uuid in uuids.items() if not uuid):
             self.refuse(row, column.name, name, f"must name a row of {column.refers}")
         return to_json(column, value, uuids)
+
+    def map_json(self, value: Value) -> object:
+        """Return a map as JSON, once for all rows that share it; while the changes live, no other has its id."""
+        if (known := self.maps.get(id(value))) is None:
+            known = self.maps[id(value)] = map_json(cast(Mapping[str, str], value))
+        return known
+
+    @cached_property
+    def new_uuids(self) -> dict[Key, str]:
+        return {change.key: change.uuid for change in self.changes if isinstance(change, Insert)}
 
     def uuid(self, key: Key) -> str:
         """Return the uuid of the row called `key`, "" if there is none."""

@@ -8,6 +8,7 @@ host names in `tcp:` and `ssl:` need an extra package, and nobody learns why a c
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import select
 import socket
@@ -22,8 +23,12 @@ import ovs.socket_util
 import ovs.stream
 import ovs.timeval
 
+LOG = logging.getLogger(__name__)
+# A library is silent until its user configures logging.
+logging.getLogger("ovnk8s_topo").addHandler(logging.NullHandler())
+
 _CHUNK = 1 << 18
-"""How much of a long message is encoded and offered to the socket at once, in characters."""
+"""How much of a long message is encoded and offered to the socket at once, in characters or bytes."""
 
 _MIN_BACKOFF_MS, _MAX_BACKOFF_MS = 100, 1000
 """Pauses between attempts to connect; python-ovs' own 1 to 8 s are longer than the deadline of many a call."""
@@ -47,6 +52,29 @@ class Tls(NamedTuple):
         context.load_verify_locations(self.ca_cert)
         context.load_cert_chain(self.certificate, self.private_key)
         return context
+
+
+def tls_context(
+    remotes: list[str], ca_cert: str | None, certificate: str | None, private_key: str | None
+) -> ssl.SSLContext | None:
+    """Return the context for the ``ssl:`` ones among some remotes, None if there are none.
+
+    ValueError             they need files that are not given
+    OSError, ssl.SSLError  a file is missing or not usable
+    """
+    if not any(remote.startswith("ssl:") for remote in remotes):
+        return None
+    if ca_cert is None or certificate is None or private_key is None:
+        raise ValueError("ssl: needs ca_cert, certificate and private_key")
+    return Tls(ca_cert, certificate, private_key).context()
+
+
+def check_remotes(connection: str) -> list[str]:
+    """Return the remotes of a connection string, and warn of plain TCP to other machines. See `split_remotes`."""
+    remotes = split_remotes(connection)
+    for remote in filter(is_open_tcp, remotes):
+        LOG.warning("%s: plain TCP to another machine is neither encrypted nor authenticated; use ssl:", remote)
+    return remotes
 
 
 def split_remotes(connection: str) -> list[str]:
@@ -96,6 +124,7 @@ class _WholeCharacters:
         return getattr(self._stream, name)
 
     def recv(self, n: int) -> tuple[int, bytes]:
+        """Receive whole characters; see `ovs.stream.Stream.recv`."""
         error, received = self._stream.recv(n)
         if error or not received:
             return error, received
@@ -104,9 +133,10 @@ class _WholeCharacters:
         received, self._held = received[:cut], received[cut:]
         return (0, received) if received else (errno.EAGAIN, b"")
 
-    def send(self, text: str) -> int:
-        sent: int = self._stream.send(text[:_CHUNK])
-        return sent
+    def send(self, sent: str | memoryview) -> int:
+        """Offer some of a message to the socket; see `ovs.stream.Stream.send`."""
+        count: int = self._stream.send(sent[:_CHUNK])
+        return count
 
 
 def whole_length(received: bytes) -> int:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple
 
 import ovs.db.error
 import ovs.db.idl
 import ovs.jsonrpc
 
+from ovnk8s_topo.backends.attempts import Base, S
 from ovnk8s_topo.backends.ops import DATABASE, GLOBAL, GLOBAL_COLUMNS, Operation, Schema, wanted_columns
 from ovnk8s_topo.backends.ovsdb_link import Session
 from ovnk8s_topo.nb.columns import Column, Value
@@ -20,9 +22,6 @@ from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Table, children_of
 
 _MONITORING = ovs.db.idl.Idl.IDL_S_MONITORING
-
-_INTEGRITY_ATTEMPTS = 3
-"""How often a broken reference may be somebody else's change that we have not seen yet."""
 
 
 class Stamp(NamedTuple):
@@ -33,16 +32,17 @@ class Stamp(NamedTuple):
     updates: int
 
 
-class Base(NamedTuple):
-    """What one attempt to commit starts from.
+@dataclass(frozen=True, slots=True)
+class Copied(Generic[S]):
+    """Which part of which database is copied, and what is read out of it.
 
-    has_global  the database has its NB_Global row
+    columns  table -> columns, as far as the server has them
+    read     from `Idl.tables`
     """
 
-    snapshot: Snapshot
-    schema: Schema
-    stamp: Stamp
-    has_global: bool
+    database: str
+    columns: Mapping[str, tuple[str, ...]]
+    read: Callable[[Mapping[str, Any]], S]
 
 
 class _Idl(ovs.db.idl.Idl):  # type: ignore[misc]
@@ -106,55 +106,23 @@ class Pending:
         return list(message.result)
 
 
-class Refusal(NamedTuple):
-    """Why the server did not apply a transaction.
-
-    text      what it said
-    attempts  how many refusals of this kind may be a race; 0 for no limit but the deadline
-    lost      the server itself does not know whether it was applied
-    """
-
-    text: str
-    attempts: int = 0
-    lost: bool = False
-
-
-def refusal_of(results: list[Any]) -> Refusal | None:
-    """Return what the server's results say against the transaction, None if it was applied (RFC 7047 section 4.1.3)."""
-    fault = next((result for result in results if isinstance(result, dict) and result.get("error")), None)
-    if fault is None:
-        return None
-    error, details = str(fault["error"]), str(fault.get("details", ""))
-    text = f"{error}: {details}" if details else error
-    match error:
-        case "timed out" | "duplicate uuid":  # a `wait` that failed; a uuid that is taken
-            return Refusal(text)
-        case "constraint violation" if "identical values" in details:  # of a unique index
-            return Refusal(text)
-        case "cluster error" | "not leader":
-            return Refusal(text, lost=True)
-        case "referential integrity violation":
-            return Refusal(text, _INTEGRITY_ATTEMPTS)
-        case _:
-            return Refusal(text, 1)
-
-
-class Replica:
-    """Our tables of one server's database, kept up to date over one session.
+class Replica(Generic[S]):
+    """A part of one server's database, kept up to date over one session.
 
     The schema is asked for on every connection before the IDL may use it: servers are upgraded under us, and a
     request to monitor a column that is gone would be refused for ever.
     """
 
-    def __init__(self, session: Session, *, leader_only: bool) -> None:
+    def __init__(self, session: Session, copied: Copied[S], *, leader_only: bool) -> None:
         self.session = session
+        self._copied = copied
         self._leader_only = leader_only
         self._idl: _Idl | None = None
         self._document: object = None
         self._schema = Schema({}, "unknown")
         self._asked: tuple[int, object] = (-1, None)
         self._known_in = -1
-        self._cached: tuple[Stamp, Snapshot] | None = None
+        self._cached: tuple[Stamp, S] | None = None
 
     def run(self) -> None:
         """Process what has come from the server."""
@@ -190,13 +158,13 @@ class Replica:
             return False
         return bool(self._known_in == session.get_seqno() == idl._last_seqno)
 
-    def base(self) -> Base | None:
+    def base(self) -> Base[S] | None:
         """Return all rows, None while they are not complete. Unchanged rows give the same snapshot again."""
         if not self.complete or self._idl is None:
             return None
         if self._cached is None or self._cached[0] != self.stamp:
-            self._cached = (self.stamp, read_snapshot(self._idl.tables))
-        return Base(self._cached[1], self._schema, self.stamp, bool(self.numbers()))
+            self._cached = (self.stamp, self._copied.read(self._idl.tables))
+        return Base(self._cached[1], self._schema, self.stamp, self.numbers())
 
     def numbers(self) -> Mapping[str, int]:
         """Return the columns of NB_Global that confirm changes, nothing while there is no such row."""
@@ -235,7 +203,7 @@ class Replica:
         if not session.is_connected():
             return
         if self._asked[0] != session.get_seqno():
-            request = ovs.jsonrpc.Message.create_request("get_schema", [DATABASE])
+            request = ovs.jsonrpc.Message.create_request("get_schema", [self._copied.database])
             self._asked = (session.get_seqno(), request.id)
             session.send(request)
         while (message := session.recv()) is not None:
@@ -247,38 +215,28 @@ class Replica:
         if message.type == ovs.jsonrpc.Message.T_REPLY:
             self._adopt(message.result)
         else:
-            self.session.explain(f"{self.session.get_name()}: no database {DATABASE}: {message.error}")
+            self.session.explain(f"{self.session.get_name()}: no database {self._copied.database}: {message.error}")
             self.session.force_reconnect()
 
     def _adopt(self, document: dict[str, Any]) -> None:
         if self._idl is None or document != self._document:
             self._document, self._schema = document, Schema.from_json(document)
-            self._idl = _Idl(self.session, _monitored(document, self._schema), self._leader_only)
+            self._idl = _Idl(self.session, self._monitored(), self._leader_only)
         self._known_in = self.session.get_seqno()
 
-
-def _monitored(document: dict[str, Any], schema: Schema) -> Any:
-    """Return what the IDL shall watch: the tables and columns of ours that the server has."""
-    # The helper takes the document apart, so it gets its own.
-    helper = ovs.db.idl.SchemaHelper(None, copy.deepcopy(document))
-    for table in TABLES.values():
-        columns = [column for column in wanted_columns(table) if schema.has(table.name, column)]
-        if columns:
-            helper.register_columns(table.name, columns)
-    numbers = [column for column in GLOBAL_COLUMNS if schema.has(GLOBAL, column)]
-    if numbers:
-        helper.register_columns(GLOBAL, numbers)
-    return helper
+    def _monitored(self) -> Any:
+        """Return what the IDL shall watch: the tables and columns of ours that the server has."""
+        # The helper takes the document apart, so it gets its own.
+        helper = ovs.db.idl.SchemaHelper(None, copy.deepcopy(self._document))
+        for table, wanted in self._copied.columns.items():
+            columns = [column for column in wanted if self._schema.has(table, column)]
+            if columns:
+                helper.register_columns(table, columns)
+        return helper
 
 
 def _numbers(row: Any) -> dict[str, int]:
     return {name: _scalar(row._data[name]) for name in GLOBAL_COLUMNS if name in row._table.columns}
-
-
-def schema_of(idl: Any) -> Schema:
-    """Return what an IDL watches, as a schema: columns it does not watch cannot be guarded, so they do not count."""
-    tables = {name: frozenset(table.columns) for name, table in idl.tables.items()}
-    return Schema(tables, str(getattr(idl._db, "version", "unknown")))
 
 
 def read_snapshot(tables: Mapping[str, Any]) -> Snapshot:
@@ -334,7 +292,7 @@ class _Reader:
     def converter(self, column: Column) -> Convert:
         if column.refers:
             return self.one_name if column.shape == "optional" else self.names
-        return _CONVERTERS[column.shape] if column.base != "uuid" else _uuids
+        return CONVERTERS[column.shape if column.base != "uuid" else "uuids"]
 
     def targets(self, datum: Any) -> Iterator[str]:
         for atom in datum.values:
@@ -369,4 +327,17 @@ def _uuids(datum: Any) -> Value:
     return frozenset([str(atom.value) for atom in datum.values])
 
 
-_CONVERTERS: Mapping[str, Convert] = {"scalar": _scalar, "optional": _optional, "set": _texts, "map": _map}
+CONVERTERS: Mapping[str, Convert] = {
+    "scalar": _scalar,
+    "optional": _optional,
+    "set": _texts,
+    "map": _map,
+    "uuids": _uuids,
+}
+"""What turns a datum of python-ovs into a value, by the column's shape; ``uuids`` for references."""
+
+NORTHBOUND = Copied(
+    DATABASE,
+    {**{table.name: tuple(wanted_columns(table)) for table in TABLES.values()}, GLOBAL: GLOBAL_COLUMNS},
+    read_snapshot,
+)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from ovnk8s_topo.backends.catalog import CATALOG, REFERENCES, Reference
 from ovnk8s_topo.backends.datum import Datum
 from ovnk8s_topo.backends.draft import Change, Place, Store, StoredRow
+from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES
@@ -21,14 +22,13 @@ _HOLDING: Mapping[str, Reference] = {
 """Table of children -> the column that holds them."""
 
 
-class Reader:
+class Reader(LiveRows[Stored]):
     """Turns a store into snapshots; told of every change by `changed`."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__()
         self._store = store
-        self._rows: dict[str, Stored] = {}
         self._stale: set[Place] = set()
-        self._snapshot = Snapshot({})
 
     def changed(self, changes: Mapping[Place, Change]) -> None:
         """Note what has to be read again."""
@@ -40,13 +40,11 @@ class Reader:
             self._stale.update(_children(place, change, renamed))
 
     def snapshot(self) -> Snapshot:
-        """Return the rows as they are; the same object as long as nothing changes."""
-        if self._stale:
-            for place in self._stale:
-                self._refresh(place)
-            self._stale.clear()
-            self._snapshot = Snapshot(dict(self._rows), self.counter("nb_cfg"))
-        return self._snapshot
+        """Return the rows as they are now, as they will stay for whoever holds the snapshot."""
+        with self.lock:
+            if self._stale:
+                self._refresh()
+            return super().snapshot()
 
     def counter(self, column: str) -> int:
         """Return a number of NB_Global, 0 if it has no row."""
@@ -60,15 +58,34 @@ class Reader:
             for ref, source in self._store.holders(place, strong=strong)
         ]
 
-    def _refresh(self, place: Place) -> None:
-        if place.table not in TABLES:
-            return
-        if place.uuid in self._store.rows[place.table]:
-            self._rows[place.uuid] = self._stored(place)
-        elif place.uuid in self._rows and self._rows[place.uuid].key.table == place.table:
-            del self._rows[place.uuid]
+    def _refresh(self) -> None:
+        now = {place: self._read(place) for place in self._stale if place.table in TABLES}
+        others = {place: now[place] for place in now if self.contents[place.table].get(place.uuid) != now[place]}
+        self.about_to_change({place.uuid for place in others})
+        for place, stored in others.items():
+            self._put(place, stored)
+        self._stale.clear()
+        self.nb_cfg = self.counter("nb_cfg")
 
-    def _stored(self, place: Place) -> Stored:
+    def _put(self, place: Place, stored: Stored | None) -> None:
+        rows, names = self.contents[place.table], self.names[place.table]
+        before = rows.pop(place.uuid, None)
+        if before is not None:
+            names.discard(before.key.name, place.uuid)
+            for holder in before.holders:
+                self.release(holder, [place.uuid])
+        if stored is not None:
+            rows[place.uuid] = stored
+            names.add(stored.key.name, place.uuid)
+            for holder in stored.holders:
+                self.hold(holder, [place.uuid])
+
+    def _stored(self, table: str, uuid: str, content: Stored) -> Stored:
+        return content
+
+    def _read(self, place: Place) -> Stored | None:
+        if place.uuid not in self._store.rows[place.table]:
+            return None
         row, table = self._store.rows[place.table][place.uuid], TABLES[place.table]
         values: dict[str, Any] = {name: self._value(column, row[name]) for name, column in table.columns.items()}
         holders: tuple[str, ...] = ()
@@ -93,7 +110,10 @@ class Reader:
         row = self._store.rows[place.table].get(place.uuid)
         if row is None:
             return place.uuid
-        return _text(row, "name") if "name" in row else self._stored(place).key.name
+        if "name" in row:
+            return _text(row, "name")
+        stored = self._read(place)
+        return stored.key.name if stored else place.uuid
 
 
 def _called(row: StoredRow) -> object:

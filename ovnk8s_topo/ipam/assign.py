@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.ipam.pools import SubnetPools
@@ -66,12 +67,12 @@ def assign(
         return Assignment(dict.fromkeys(owners, ()), {})
     pools = SubnetPools(subnets, excluded=excluded, withheld=withheld, reserved=reserved, name=name)
     problems = _misfits(pools, exact)
-    fitting = {owner: exact[owner] if owner in exact else pools.fitting(claims.get(owner, ())) for owner in owners}
+    claiming = [owner for owner in owners if owner in exact or owner in claims]
+    fitting = {owner: exact[owner] if owner in exact else pools.fitting(claims[owner]) for owner in claiming}
     kept = {owner: found for owner, found in fitting.items() if found and owner not in problems}
     waiting = frozenset(owners)
     holders = _holders(kept | {owner: claim for owner, claim in claims.items() if owner not in waiting})
-    for address, names in holders.items():
-        pools.keep(address, names[0])
+    pools.keep_all({address: names[0] for address, names in holders.items()})
     problems |= _clashes(kept, holders)
     asked = {owner: pools.unserved(kept.get(owner, ()), requests[owner]) for owner in owners if owner in requests}
     granted = _reserve(pools, {owner: ips for owner, ips in asked.items() if ips and owner not in problems}, problems)
@@ -117,6 +118,8 @@ def _holders(claims: Claims) -> dict[Address, list[str]]:
 
 def _clashes(kept: Claims, holders: Mapping[Address, list[str]]) -> dict[str, str]:
     problems: dict[str, str] = {}
+    if all(len(names) == 1 for names in holders.values()):
+        return problems
     for owner, claim in kept.items():
         shared = [address for address in claim if len(holders[address]) > 1]
         if shared:
@@ -165,14 +168,20 @@ def _serve(
     pools: SubnetPools, owners: Sequence[str], kept: Claims, granted: Claims, problems: dict[str, str]
 ) -> dict[str, tuple[Address, ...]]:
     given: dict[str, tuple[Address, ...]] = {}
-    for owner in owners:
-        if owner in problems:
-            continue
-        has = kept.get(owner, ())
-        try:
-            whole = pools.complete((*has, *granted.get(owner, ())), owner)
-        except PoolExhausted as error:
-            problems[owner] = f"{error.upstream}: {error.detail}"
-            continue
-        given[owner] = has + pools.in_order(whole[len(has) :])
+    waiting = [owner for owner in owners if owner not in problems]
+    for is_newcomer, group in groupby(waiting, lambda owner: not (owner in kept or owner in granted)):
+        named = list(group)
+        if is_newcomer:
+            # Most are, and to serve them together is many times faster.
+            served = pools.next_for(named)
+            given |= zip(named, served, strict=False)
+            named = named[len(served) :]
+        for owner in named:
+            has = kept.get(owner, ())
+            try:
+                whole = pools.complete((*has, *granted.get(owner, ())), owner)
+            except PoolExhausted as error:
+                problems[owner] = f"{error.upstream}: {error.detail}"
+                continue
+            given[owner] = has + pools.in_order(whole[len(has) :])
     return given

@@ -66,6 +66,8 @@ class Blocks:
 
     def at(self, value: int) -> Block | None:
         """Return the block that holds an address, None if it is in none."""
+        if not self._by_first:
+            return None
         index = self._by_first.bisect_right(value) - 1
         block: Block | None = self._by_first.peekitem(index)[1] if index >= 0 else None
         return block if block and value <= block.last else None

@@ -5,7 +5,8 @@ Law: the cost of an operation depends on the number of gaps, never on how many n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sortedcontainers import SortedDict
@@ -42,6 +43,27 @@ class FreeNumbers:
         self._split(first, last, (taken, taken))
         return taken
 
+    def pop_many(self, number: int, count: int) -> list[int]:
+        """Take the `count` lowest free numbers that are not below `number`, or as many as there are, out of the set."""
+        taken: list[int] = []
+        while len(taken) < count:
+            index = self._first_by_last.bisect_left(number)
+            if index == len(self._first_by_last):
+                break
+            last, first = self._first_by_last.peekitem(index)
+            start = max(number, int(first))
+            end = min(int(last), start + count - len(taken) - 1)
+            self._split(first, last, (start, end))
+            taken += range(start, end + 1)
+        return taken
+
+    def remove_all(self, numbers: Iterable[int]) -> None:
+        """Take many numbers out in one walk over all spans; those that are not free are passed over."""
+        spans = ((int(first), int(last)) for last, first in self._first_by_last.items())
+        left = list(_without(spans, sorted(set(numbers))))
+        self._first_by_last = SortedDict({last: first for first, last in left})
+        self.count = sum(last - first + 1 for first, last in left)
+
     def remove(self, first: int, last: int) -> None:
         """Take a span out; numbers of it that are not free are passed over."""
         for free_first, free_last in list(self._spans_between(first, last)):
@@ -71,6 +93,20 @@ class FreeNumbers:
         if hole[0] > first:
             self._first_by_last[hole[0] - 1] = first
         self.count -= hole[1] - hole[0] + 1
+
+
+def _without(spans: Iterable[Span], numbers: Sequence[int]) -> Iterator[Span]:
+    """Yield what is left of the spans without the numbers; both ascend."""
+    place = 0
+    for first, last in spans:
+        place = bisect_left(numbers, first, place)
+        while place < len(numbers) and numbers[place] <= last:
+            if numbers[place] > first:
+                yield first, numbers[place] - 1
+            first = numbers[place] + 1
+            place += 1
+        if first <= last:
+            yield first, last
 
 
 def gaps(first: int, last: int, taken: Iterable[Span]) -> Iterator[Span]:

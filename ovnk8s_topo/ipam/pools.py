@@ -5,7 +5,7 @@ Law: a request is all or nothing; what fails leaves every pool as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from ovnk8s_topo.addresses import Address, Subnet
@@ -92,6 +92,11 @@ class SubnetPools:
         for pool in self.pools:
             pool.keep(address, owner)
 
+    def keep_all(self, holders: Mapping[Address, str]) -> None:
+        """Record who holds many addresses already; see AddressPool.keep."""
+        for pool in self.pools:
+            pool.keep_all(holders)
+
     def fitting(self, addresses: Sequence[Address]) -> tuple[Address, ...]:
         """Return those of the addresses that may be held together: the first of each subnet that is not kept back."""
         found: dict[int, Address] = {}
@@ -109,10 +114,17 @@ class SubnetPools:
         """
         served = {id(self._pool_of(address)) for address in kept}
         waiting = [pool for pool in self.pools if id(pool) not in served]
+        if not waiting:
+            return tuple(kept)
         for pool in waiting:
             if not pool.free:
                 raise PoolExhausted(pool.load)
         return tuple(kept) + tuple(pool.next(owner) for pool in waiting)
+
+    def next_for(self, owners: Sequence[str]) -> list[tuple[Address, ...]]:
+        """Give each of the owners one address of each subnet, in turn; fewer entries than owners if they run out."""
+        served = owners[: min(pool.free for pool in self.pools)]
+        return list(zip(*(pool.next_for(served) for pool in self.pools), strict=True))
 
     def allocated(self) -> tuple[Address, ...]:
         """Return all addresses that have an owner, in subnet order, lowest first."""
@@ -141,7 +153,7 @@ class SubnetPools:
 
     def _pool_of(self, address: Address) -> AddressPool | None:
         for pool in self.pools:
-            if address in pool.subnet:
+            if pool.spans(address):
                 return pool
         return None
 

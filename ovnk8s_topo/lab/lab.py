@@ -9,7 +9,7 @@ from itertools import permutations
 from types import TracebackType
 from typing import Self, TypeVar
 
-from ovnk8s_topo.backends import OvsdbNb
+from ovnk8s_topo.backends import DirectNb
 from ovnk8s_topo.lab.captures import Capture
 from ovnk8s_topo.lab.endpoints import Endpoint, LabPod, OutsideHost, Scratch, interface_lines, port_of, route_by_source
 from ovnk8s_topo.lab.errors import LabError
@@ -18,6 +18,7 @@ from ovnk8s_topo.lab.namespaces import Namespace, lab_program, link
 from ovnk8s_topo.lab.node import LabNode, Place
 from ovnk8s_topo.lab.underlay import Underlay
 from ovnk8s_topo.nb.tables import GatewayChassis, LogicalSwitchPort
+from ovnk8s_topo.nodeside import GonePort, Wiring, interface_from_result
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.reconciler import Reconciler, Result
 from ovnk8s_topo.results import AttachmentResult
@@ -107,7 +108,7 @@ class Lab:
             self.add_physical_network(name)
         for node in self._wanted_nodes:
             self.add_node(node)
-        self.reconciler = self._stack.enter_context(Reconciler(OvsdbNb(self.nb), timeout_s=self._timeout_s))
+        self.reconciler = self._stack.enter_context(Reconciler(DirectNb(self.nb), timeout_s=self._timeout_s))
 
     def _kept(self, part: Part) -> Part:
         self._stack.callback(part.stop)
@@ -134,7 +135,7 @@ class Lab:
         wanted = Node(name=node) if isinstance(node, str) else node
         if wanted.name in self._nodes:
             raise LabError(f"there is a node {wanted.name} already")
-        number = len(self._nodes) + 1
+        number = min({*range(1, len(self._nodes) + 2)} - {other.place.number for other in self._nodes.values()})
         directory = self._playground.directory / f"node{number}"
         place = Place(number, directory, self._playground.group, self.ovn.sb)
         added = self._kept(LabNode(wanted, place, self.underlay))
@@ -145,6 +146,24 @@ class Lab:
             other.meet(added)
         self._nodes[wanted.name] = added
         return added
+
+    def remove_node(self, name: str) -> None:
+        """Take a node away while the others run on: end its daemons and its pods, and have OVN forget its chassis.
+
+        Its pods' rows stay in the Northbound database until a topology without them is applied. A ping or a capture
+        that is at work in one of them goes on, with nobody there, until it is stopped or the lab ends.
+
+        LabError  there is no node of this name
+        """
+        if name not in self._nodes:
+            raise LabError(f"there is no node {name}")
+        leaving = self._nodes.pop(name)
+        leaving.leave()
+        for pod in [pod for pod in self.pods if pod.node is leaving]:
+            self._forget(pod)
+        # Its ovn-controller would do that if it were asked to end; this is also right for one that hangs.
+        self.ovn.sbctl("--if-exists", "chassis-del", leaving.node.chassis)
+        self.settle()
 
     def add_physical_network(self, name: str) -> None:
         """Connect all nodes to a physical network; nothing happens if they are."""
@@ -234,9 +253,12 @@ class Lab:
 
     def unplug(self, pod: LabPod) -> None:
         """Take an interface away from its node; the pod's namespace goes with its last one."""
-        del self._pods[pod.result.pod, pod.result.nad_key]
-        pod.node.switches.vsctl("--if-exists", "del-port", pod.cable)
+        pod.node.wire(Wiring(unplugged=(GonePort(name=pod.cable, iface_id=pod.port),)))
         pod.node.namespace.ip(f"link delete {pod.cable}")
+        self._forget(pod)
+
+    def _forget(self, pod: LabPod) -> None:
+        del self._pods[pod.result.pod, pod.result.nad_key]
         if not any(name == pod.result.pod for name, _ in self._pods):
             self._namespaces.pop(pod.result.pod).close()
 
@@ -275,9 +297,8 @@ class Lab:
         namespace.ip(*interface_lines(result))
         if any((pod.result.pod, pod.result.network) == (result.pod, result.network) for pod in self.pods):
             route_by_source(namespace, result, table=100 + self._cables)
-        ids = {"iface-id": port_of(result)} | ({"iface-id-ver": uid} if uid else {})
-        settings = [f'external_ids:{key}="{ids[key]}"' for key in ids]
-        node.switches.vsctl("add-port", "br-int", cable, "--", "set", "interface", cable, *settings)
+        told = interface_from_result(result, name=cable, port=port_of(result), uid=uid, pod_interface=result.interface)
+        node.wire(Wiring(interfaces=(told,)))
         pod = LabPod(
             name=f"{result.pod} ({result.network})",
             namespace=namespace,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from ovnk8s_topo.backends import OvsdbVswitch
+from ovnk8s_topo.lab.errors import LabError
 from ovnk8s_topo.lab.namespaces import Namespace
 from ovnk8s_topo.lab.switches import Switches
 from ovnk8s_topo.lab.underlay import MTU, WIRE, Underlay
+from ovnk8s_topo.nodeside import BridgeMapping, Wiring
 from ovnk8s_topo.spec import Node
 
 TUNNEL_BRIDGE = "br-tun"
+_WIRE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class LabNode:
         self.namespace = Namespace(f"node {node.name}", place.group)
         self.switches = Switches(self.namespace, place.directory, place.group)
         self._underlay = underlay
-        self._mapped: list[str] = []
+        self._mapped: list[BridgeMapping] = []
+        self._vswitch: OvsdbVswitch | None = None
 
     @property
     def name(self) -> str:
@@ -51,6 +57,7 @@ class LabNode:
     def start(self) -> None:
         """Start everything; ovn-controller then registers the chassis by itself."""
         self.switches.start()
+        self._vswitch = OvsdbVswitch(self.switches.database)
         self._introduce()
         self._connect_tunnels()
         for name in self._underlay.physical_networks:
@@ -59,8 +66,16 @@ class LabNode:
 
     def stop(self) -> None:
         """Kill its daemons and give up the namespace."""
+        if self._vswitch is not None:
+            self._vswitch.close()
         self.switches.stop()
         self.namespace.close()
+
+    def leave(self) -> None:
+        """Stop, and take away what would stay until the end of the lab: cables to the underlay, and files."""
+        self._underlay.unplug(self.namespace)
+        self.stop()
+        shutil.rmtree(self.place.directory)
 
     def _introduce(self) -> None:
         ids = {
@@ -72,12 +87,16 @@ class LabNode:
             "ovn-bridge-datapath-type": "netdev",
             "ovn-monitor-all": "true",
         }
-        self._tell(**ids)
+        told = (f'external_ids:{key}="{ids[key]}"' for key in ids)
+        self.switches.vsctl("set", "Open_vSwitch", ".", *told)
         self.switches.add_bridge("br-int")
         self.switches.vsctl("set", "bridge", "br-int", "fail_mode=secure")
 
-    def _tell(self, **ids: str) -> None:
-        self.switches.vsctl("set", "Open_vSwitch", ".", *(f'external_ids:{key}="{ids[key]}"' for key in ids))
+    def wire(self, wanted: Wiring) -> None:
+        """Have the node's Open_vSwitch database hold what attachments need; see `OvsdbVswitch.apply`."""
+        if self._vswitch is None:
+            raise LabError(f"node {self.name} has not been started")
+        self._vswitch.apply(wanted, timeout_s=_WIRE_S)
 
     def _connect_tunnels(self) -> None:
         self._underlay.plug(WIRE, self.namespace, "eth0")
@@ -92,15 +111,15 @@ class LabNode:
         bridge, interface = self._underlay.bridge_of(name), f"eth{len(self._mapped) + 1}"
         self._underlay.plug(bridge, self.namespace, interface)
         self.switches.add_bridge(bridge, interface)
-        self._mapped.append(f"{name}:{bridge}")
-        self._tell(**{"ovn-bridge-mappings": ",".join(self._mapped)})
+        self._mapped.append(BridgeMapping(name, bridge))
+        self.wire(Wiring(mappings=(self._mapped[-1],)))
 
     def physical_interface(self, physical_network: str) -> str:
         """Return the name of the node's interface in a physical network, to listen on.
 
         KeyError  the lab has no such physical network
         """
-        names = [mapping.rpartition(":")[0] for mapping in self._mapped]
+        names = [mapping.physical_network for mapping in self._mapped]
         if physical_network not in names:
             raise KeyError(physical_network)
         return f"eth{names.index(physical_network) + 1}"

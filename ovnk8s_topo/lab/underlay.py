@@ -20,6 +20,7 @@ class Underlay:
         self.switches = Switches(self.namespace, directory, group)
         self._bridges: dict[str, str] = {}
         self._cables = 0
+        self._plugged: list[tuple[Namespace, str]] = []
 
     def start(self) -> None:
         """Start the switch and the wire."""
@@ -62,6 +63,14 @@ class Underlay:
         """
         cable, self._cables = f"c{self._cables}", self._cables + 1
         link(self.namespace, cable, namespace, interface, mtu=mtu, mac=mac)
+        self._plugged.append((namespace, cable))
         tag = [] if vlan is None else [f"tag={vlan}", "vlan_mode=access"]
         self.switches.vsctl("add-port", bridge, cable, *tag)
         return cable
+
+    def unplug(self, namespace: Namespace) -> None:
+        """Take away every cable to a namespace, with the interfaces at both ends."""
+        for cable in [cable for owner, cable in self._plugged if owner is namespace]:
+            self.switches.vsctl("del-port", cable)
+            self.namespace.ip(f"link delete {cable}")
+        self._plugged = [(owner, cable) for owner, cable in self._plugged if owner is not namespace]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 Value = str | int | bool | None | frozenset[str] | Mapping[str, str]
@@ -17,7 +18,7 @@ _METADATA_KEY = "ovnk8s_topo.column"
 _SCALAR_DEFAULTS: Mapping[Base, Value] = {"string": "", "integer": 0, "boolean": False, "uuid": ""}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Column:
     """What the Northbound schema says of one column, and how much of it is ours.
 
@@ -46,7 +47,7 @@ class Column:
     ours: bool = True
     follows: str = ""
 
-    @property
+    @cached_property
     def default(self) -> Value:
         """The value that OVSDB gives to a column nobody sets (RFC 7047 section 5.2.1)."""
         match self.shape:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, NamedTuple, TypeVar, cast
+from functools import cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar, cast
 
 from ovnk8s_topo.nb.columns import (
     Column,
@@ -49,7 +51,7 @@ shared        global, used by everybody: made when missing, completed, never cha
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Table:
     """One table of the schema.
 
@@ -69,6 +71,33 @@ class Table:
     mark: Mark
     sole: bool = False
 
+    @cached_property
+    def written(self) -> tuple[Column, ...]:
+        """The columns that this library writes."""
+        return tuple(column for column in self.columns.values() if column.ours)
+
+    @cached_property
+    def references(self) -> tuple[Column, ...]:
+        """The columns in which a row of ours names other rows."""
+        return tuple(column for column in self.written if column.refers)
+
+    @cached_property
+    def defaults(self) -> tuple[Value, ...]:
+        """What the columns hold if nobody sets them, in declaration order."""
+        return tuple(column.default for column in self.columns.values())
+
+    @cached_property
+    def unset(self) -> Mapping[str, Value]:
+        """The same by name."""
+        return dict(zip(self.columns, self.defaults, strict=True))
+
+    @cached_property
+    def content(self) -> Callable[[Row], tuple[Value, ...]]:
+        """Returns the values of a row's columns, in declaration order."""
+        read: Callable[[Row], Any] = attrgetter(*self.columns)
+        # An attrgetter of one name returns the bare value.
+        return read if len(self.columns) > 1 else lambda row: (read(row),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -76,10 +105,16 @@ class Row:
 
     TABLE: ClassVar[Table]
 
+    if TYPE_CHECKING:
+
+        @property
+        def name(self) -> str:
+            """How the row is called in its table; subclasses have it, most of them as a column."""
+
     @property
     def key(self) -> Key:
         """How the row is called."""
-        return Key(self.TABLE.name, cast(str, getattr(self, "name")))  # noqa: B009 - subclasses have it
+        return Key(self.TABLE.name, self.name)
 
     @property
     def parent_key(self) -> Key | None:
@@ -92,9 +127,8 @@ class Row:
         return cast(Value, getattr(self, column))
 
     def values(self) -> Iterator[tuple[Column, Value]]:
-        """Yield every column with its value."""
-        for column in self.TABLE.columns.values():
-            yield column, self.get(column.name)
+        """Return every column with its value."""
+        return zip(self.TABLE.columns.values(), self.TABLE.content(self), strict=True)
 
 
 TABLES: dict[str, Table] = {}

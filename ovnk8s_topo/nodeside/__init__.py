@@ -1,7 +1,7 @@
-"""What a node needs for attachments, as data: bridge mappings and the interface on br-int.
+"""What a node needs for attachments: bridge mappings and the port on br-int, and what is missing of them.
 
-Law: values in, values or texts out, nothing else. What belongs to others, in a text or in a map, keeps its place and
-its bytes; what cannot be read is refused and never written over.
+Law: values in, values, texts or changes out, nothing else; `backends.OvsdbVswitch` applies them. What belongs to
+others, in a text or in a map, keeps its place and its bytes; what cannot be read is refused and never written over.
 """
 
 from ovnk8s_topo.nodeside.bridge_mappings import (
@@ -13,6 +13,7 @@ from ovnk8s_topo.nodeside.bridge_mappings import (
     merged_bridge_mappings,
     without_bridge_mappings,
 )
+from ovnk8s_topo.nodeside.decision import wiring_changes
 from ovnk8s_topo.nodeside.encap import ENCAP_IPS, encap_ip_of_uplink
 from ovnk8s_topo.nodeside.interface import (
     Device,
@@ -21,15 +22,29 @@ from ovnk8s_topo.nodeside.interface import (
     interface_from_result,
     merged_external_ids,
 )
-from ovnk8s_topo.nodeside.physical_networks import MissingMapping, missing_mappings, physical_networks
+from ovnk8s_topo.nodeside.physical_networks import (
+    MissingMapping,
+    missing_mapping,
+    missing_mappings,
+    physical_networks,
+)
+from ovnk8s_topo.nodeside.rows import BridgeRow, InterfaceRow, PortRow, VswitchRows, WiringChanges
+from ovnk8s_topo.nodeside.wiring import GonePort, Wiring
 
 __all__ = [
     "BRIDGE_MAPPINGS",
     "ENCAP_IPS",
     "BridgeMapping",
+    "BridgeRow",
     "Device",
+    "GonePort",
+    "InterfaceRow",
     "MissingMapping",
     "OvsInterface",
+    "PortRow",
+    "VswitchRows",
+    "Wiring",
+    "WiringChanges",
     "bridge_mappings_from_text",
     "bridge_mappings_key",
     "bridge_mappings_text",
@@ -38,7 +53,9 @@ __all__ = [
     "interface_from_result",
     "merged_bridge_mappings",
     "merged_external_ids",
+    "missing_mapping",
     "missing_mappings",
     "physical_networks",
+    "wiring_changes",
     "without_bridge_mappings",
 ]

@@ -17,12 +17,14 @@ from ovnk8s_topo.results import AttachmentResult
 BRIDGE = "br-int"
 DEFAULT = "default"
 
+IFACE_ID = "iface-id"
 NETWORK = "k8s.ovn.org/network"
 NAD = "k8s.ovn.org/nad"
 
 MAX_NAME = 15
-"""Characters of an interface's name: IFNAMSIZ of Linux, less the end."""
+"""Bytes of an interface's name: IFNAMSIZ of Linux, less the end."""
 
+_UNFIT = re.compile(r"\.{1,2}|.*[\s/:].*", re.DOTALL)
 _SANDBOX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 
 
@@ -63,6 +65,11 @@ class OvsInterface:
     mtu_request: int | None = None
     bridge: str = BRIDGE
 
+    @property
+    def iface_id(self) -> str:
+        """Name of the logical port for which it stands; "" if it names none."""
+        return self.external_ids.get(IFACE_ID, "")
+
     def merged_external_ids(self, present: Mapping[str, str]) -> dict[str, str]:
         """Return what the interface's external_ids become."""
         return merged_external_ids(present, self.external_ids, self.removed_ids)
@@ -77,6 +84,19 @@ def merged_external_ids(
     """
     gone = frozenset(removed)
     return {key: value for key, value in present.items() if key not in gone} | dict(wanted)
+
+
+def is_ordinary(kind: str) -> bool:
+    """Whether an interface's type says that it is a network device; both words do: ovs-vswitchd.conf.db(5)."""
+    return kind in ("", "system")
+
+
+def name_faults(name: str) -> Iterator[str]:
+    """Yield why an interface cannot have this name: net/core/dev.c of Linux, dev_valid_name."""
+    if not 0 < len(name.encode(errors="surrogatepass")) <= MAX_NAME:
+        yield f"must have 1..{MAX_NAME} characters, or bytes in UTF-8"
+    if _UNFIT.fullmatch(name):
+        yield "must not be `.` or `..`, and must not hold blanks, `/` or `:`"
 
 
 def host_interface_name(sandbox: str, pod_interface_index: int | None = None) -> str:
@@ -120,10 +140,11 @@ def interface_from_result(
     early          whether to write what the CNI plug-in of 2016 did, which knew one network and one address: no uid,
                    sandbox, device or network, ``<namespace>_<pod>`` for `iface-id`, and `ip_address`
 
-    SpecError  the name is empty or longer than 15 characters, or there are several addresses in the early form
+    SpecError  Linux takes no interface of this name, or there are several addresses in the early form
     """
-    if not 0 < len(name) <= MAX_NAME:
-        raise SpecError([Problem("name", f"must have 1..{MAX_NAME} characters", given=repr(name), subject=result.pod)])
+    faults = [Problem("name", why, given=repr(name), subject=result.pod) for why in name_faults(name)]
+    if faults:
+        raise SpecError(faults)
     if early:
         return OvsInterface(name=name, external_ids=_early_ids(result, port))
     default, dpdk = result.network == DEFAULT, bool(device and device.dpdk)
@@ -146,7 +167,7 @@ def interface_from_result(
 
 def _identity(result: AttachmentResult, port: str, uid: str, sandbox: str) -> Iterator[tuple[str, str]]:
     yield "attached_mac", result.mac
-    yield "iface-id", port or _port_name(result)
+    yield IFACE_ID, port or _port_name(result)
     yield "iface-id-ver", uid
     yield "sandbox", sandbox
 
@@ -170,5 +191,5 @@ def _early_ids(result: AttachmentResult, port: str) -> dict[str, str]:
         why = "the early form holds one address"
         raise SpecError([Problem("addresses", why, given=", ".join(result.addresses), subject=result.pod)])
     namespace, _, pod = result.pod.partition("/")
-    ids = {"attached_mac": result.mac, "iface-id": port or names.pod_suffix(namespace, pod)}
+    ids = {"attached_mac": result.mac, IFACE_ID: port or names.pod_suffix(namespace, pod)}
     return ids | ({"ip_address": result.addresses[0]} if result.addresses else {})

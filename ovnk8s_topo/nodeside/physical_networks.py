@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.nodeside.bridge_mappings import BRIDGE_MAPPINGS, bridge_mappings_from_text
+from ovnk8s_topo.nodeside.interface import DEFAULT
 from ovnk8s_topo.planner.style import STYLES
+from ovnk8s_topo.results import AttachmentResult
 from ovnk8s_topo.spec import Localnet, Network, Style
 
 
@@ -43,6 +45,23 @@ def physical_networks(networks: Iterable[Network], style: Style = "2024") -> dic
     for network in _localnets(networks):
         found.setdefault(STYLES[style].physical_network(network), set()).add(network.name)
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def missing_mapping(text: str | None, result: AttachmentResult, physical_network: str = "") -> MissingMapping | None:
+    """Return what `ovn-bridge-mappings` lacks for one attachment; None if nothing: the CNI plug-in's own question.
+
+    text              as the node has it, None if there is none; whether the bridge exists is not looked at
+    physical_network  that the network names; "": it names none, and is called like the network itself
+
+    TextError  the text cannot be read
+
+    Only localnet networks ask for a bridge, and the cluster's default network never does.
+    """
+    if result.topology != "localnet" or result.network == DEFAULT:
+        return None
+    name = physical_network or result.network
+    mapped = {mapping.physical_network for mapping in bridge_mappings_from_text(text)}
+    return None if name in mapped else MissingMapping(physical_network=name, networks=(result.network,))
 
 
 def missing_mappings(

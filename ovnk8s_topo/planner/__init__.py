@@ -5,7 +5,7 @@ Law: pure functions of topology and claims; no database, clock, randomness, envi
 
 from ovnk8s_topo.planner.addressing import Grant
 from ovnk8s_topo.planner.claims import Claims, claims_from_snapshot
-from ovnk8s_topo.planner.desired import Desired, desired_from_topology
+from ovnk8s_topo.planner.desired import Desired, Unit, desired_from_topology
 from ovnk8s_topo.planner.scope import scope_from_gaps
 from ovnk8s_topo.planner.wanted import wanted_ports
 
@@ -13,6 +13,7 @@ __all__ = [
     "Claims",
     "Desired",
     "Grant",
+    "Unit",
     "claims_from_snapshot",
     "desired_from_topology",
     "scope_from_gaps",

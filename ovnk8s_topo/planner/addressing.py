@@ -126,12 +126,12 @@ def grant_addresses(pool: Pool, applicants: Sequence[Applicant], in_use: InUse) 
     """
     if not pool.subnets:
         return Granted(dict(_bring_own(applicants)))
-    labels = {one.item.label: one.item for one in applicants}
+    by_label = {one.item.label: one for one in applicants}
     claims = dict(in_use.claims)
     fitting = _fitting_in(pool)
-    for one in applicants:
-        if claim := one.bound or _claim(one.item, one.held, fitting):
-            claims[one.item.label] = claim
+    for label, one in by_label.items():
+        if claim := one.bound or claim_of(one.item, one.held, fitting):
+            claims[label] = claim
     claimed = {address for claim in claims.values() for address in claim}
     for holder, addresses in in_use.avoided.items():
         claims.setdefault(holder, tuple(address for address in addresses if address not in claimed))
@@ -140,14 +140,15 @@ def grant_addresses(pool: Pool, applicants: Sequence[Applicant], in_use: InUse) 
         pool.excluded,
         pool.withheld,
         claims,
-        tuple(labels),
-        requests={one.item.label: one.wish for one in applicants if one.wish and not one.bound},
-        exact={one.item.label: one.bound for one in applicants if one.bound},
+        tuple(by_label),
+        requests={label: one.wish for label, one in by_label.items() if one.wish and not one.bound},
+        exact={label: one.bound for label, one in by_label.items() if one.bound},
         name=pool.name,
     )
+    served = ((by_label[label].item, given) for label, given in assigned.given.items())
     return Granted(
-        {labels[label].port: Grant(_mac(labels[label], given), given) for label, given in assigned.given.items()},
-        {labels[label].port: why for label, why in assigned.problems.items()},
+        {item.port: Grant(mac_of(item, given), given) for item, given in served},
+        {by_label[label].item.port: why for label, why in assigned.problems.items()},
     )
 
 
@@ -163,7 +164,7 @@ def _fitting_in(pool: Pool) -> Callable[[Sequence[Address]], tuple[Address, ...]
     return fitting
 
 
-def _claim(
+def claim_of(
     item: Wanted, held: Held | None, fitting: Callable[[Sequence[Address]], tuple[Address, ...]]
 ) -> tuple[Address, ...]:
     """Return what fits best of what the pod was told and what its port has; of equals, the first."""
@@ -175,7 +176,7 @@ def _claim(
     return max(claims, key=lambda claim: len(fitting(claim)))
 
 
-def _mac(item: Wanted, addresses: Sequence[Address]) -> str:
+def mac_of(item: Wanted, addresses: Sequence[Address]) -> str:
     """Return the MAC that the pod was told, else the requested one, else the one made from its first address.
 
     A pod keeps what it was told, whatever it asks for later (allocator/pod/pod_annotation.go).
@@ -201,13 +202,13 @@ class _Macs:
 
 def _bring_own(applicants: Sequence[Applicant]) -> Iterator[tuple[str, Grant]]:
     """Grant MACs where pods bring their addresses, or none, along."""
-    fixed = {one.item.port: _own(one.item, one.held) for one in applicants}
+    fixed = {one.item.port: brought_along(one.item, one.held) for one in applicants}
     macs = _Macs({mac for mac, _ in fixed.values() if mac})
     for port, (mac, addresses) in fixed.items():
         yield port, Grant(mac or macs.make(port), addresses)
 
 
-def _own(item: Wanted, held: Held | None) -> tuple[str, tuple[Address, ...]]:
+def brought_along(item: Wanted, held: Held | None) -> tuple[str, tuple[Address, ...]]:
     """Return what an attachment brings along: what it was told, else what it asks for; the MAC "" if it is to be made.
 
     A MAC that the port has already stays, for OVN-Kubernetes drew it at random.

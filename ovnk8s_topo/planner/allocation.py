@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.errors import AllocationError, Problem
+from ovnk8s_topo.ipam.refusals import others_of
 from ovnk8s_topo.planner import names
 from ovnk8s_topo.planner.addressing import (
     Applicant,
@@ -32,6 +33,8 @@ from ovnk8s_topo.planner.macs import (
     bearer_of_grant,
     bearer_of_port,
     bearer_of_told,
+    behind_chosen_macs,
+    may_choose_mac,
     refused_macs,
 )
 from ovnk8s_topo.planner.persistent import Bindings, addresses_of_claims, bind_claims
@@ -77,13 +80,24 @@ class _Index:
     by_network: dict[str, list[Held]] = field(default_factory=dict)
     by_switch: dict[str, list[Held]] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, ports: Iterable[Held]) -> _Index:
-        index = cls()
-        for held in ports:
-            index.by_network.setdefault(held.network, []).append(held)
-            index.by_switch.setdefault(held.switch, []).append(held)
-        return index
+    def add(self, held: Held) -> None:
+        self.by_network.setdefault(held.network, []).append(held)
+        self.by_switch.setdefault(held.switch, []).append(held)
+
+
+@dataclass(slots=True)
+class _Part:
+    """One pool of a network, the switch that it belongs to and the attachments there.
+
+    is_stale  whether somebody who matters here has been lost since it was granted last
+    granted   who got what then
+    """
+
+    pool: Pool
+    switch: str
+    items: Sequence[Wanted] = ()
+    is_stale: bool = True
+    granted: Sequence[tuple[Wanted, Grant]] = ()
 
 
 class _Allocator:
@@ -96,19 +110,24 @@ class _Allocator:
         self.wanted: dict[str, list[Wanted]] = {network.name: [] for network in self.networks}
         self.wanted_ports: set[str] = set()
         self.behind_chosen: dict[str, dict[str, tuple[Address, ...]]] = {net.name: {} for net in self.networks}
-        self.index = _Index.of(claims.ports.values())
+        self.staying = _Index()
+        self.parts: dict[str, list[_Part]] = {}
+        self.parts_by_switch: dict[str, list[_Part]] = {}
+        self.networks_by_switch: dict[str, list[str]] = {}
+        self.unsettled: set[str] = set()
         self.slices: dict[str, Mapping[str, tuple[Subnet, ...]]] = {}
         self.lost: set[str] = set()
         self.refused: set[str] = set()
         self.faults: list[Fault] = []
         self.bindings = Bindings()
+        self.honours_wishes = topology.cluster.fixed_addresses == "honour"
 
     def run(self) -> Allocation:
         items = list(wanted_ports(self.topology))
         self.wanted_ports = {item.port for item in items}
         for item in items:
             self.wanted[item.network.name].append(item)
-            if behind := self.behind_macs(item):
+            if behind := behind_chosen_macs(item, self.honours_wishes):
                 self.behind_chosen[item.network.name][f"the MAC of {item.label}"] = behind
         self.lose(_colliding(items))
         self.bindings = bind_claims(items, self.topology.ipam_claims, {net.name: net for net in self.networks})
@@ -118,6 +137,9 @@ class _Allocator:
         for network in self.networks:
             if isinstance(network, Layer3):
                 self.slice(network)
+        for held in self.claims.ports.values():
+            if held.port in self.lost if held.port in self.wanted_ports else self.stays_unwanted(held):
+                self.staying.add(held)
         granted = self.grant_all()
         claims, notices = self.bindings.claims, self.bindings.notices
         return Allocation(self.slices, granted, frozenset(self.refused), self.faults, claims, notices)
@@ -147,14 +169,10 @@ class _Allocator:
         strange = [str(wish) for wish in item.attachment.addresses if wish not in claim.addresses]
         return f"asks for {', '.join(strange)}, but {claim} holds {', '.join(claim.ips)}" if strange else ""
 
-    @property
-    def honours_wishes(self) -> bool:
-        return self.topology.cluster.fixed_addresses == "honour"
-
-    def applicant(self, item: Wanted, switch: str) -> Applicant:
+    def applicant(self, item: Wanted) -> Applicant:
         claim = self.bindings.claims.get(item.port)
         wish = item.attachment.addresses if self.honours_wishes else ()
-        return Applicant(item, self.held_by(item, switch), wish, claim.addresses if claim else ())
+        return Applicant(item, self.held_by(item), wish, claim.addresses if claim else ())
 
     def slice(self, network: Layer3) -> None:
         sliced = slice_nodes(network, self.nodes, self.staying_slices(network))
@@ -182,103 +200,140 @@ class _Allocator:
         return spoken_for and self.released_by is not None and held.owner == self.released_by
 
     def grant_all(self) -> list[tuple[Wanted, Grant]]:
-        while True:
-            lost_before = len(self.lost), len(self.refused)
-            granted = [pair for network in self.networks for pair in self.grant_network(network)]
-            if lost_before == (len(self.lost), len(self.refused)):
-                return granted
+        """Grant part by part, and again whatever those who got nothing matter to, until nobody else is lost."""
+        for network in self.networks:
+            self.parts[network.name] = list(self.parts_of(network))
+            for part in self.parts[network.name]:
+                self.parts_by_switch.setdefault(part.switch, []).append(part)
+            switches = {part.switch for part in self.parts[network.name]}
+            for switch in switches | {item.switch for item in self.wanted[network.name]}:
+                self.networks_by_switch.setdefault(switch, []).append(network.name)
+        self.unsettled = set(self.parts)
+        while self.unsettled:
+            for network in self.networks:
+                if network.name in self.unsettled:
+                    self.unsettled.remove(network.name)
+                    self.grant_network(network)
+        parts = (part for name, found in self.parts.items() if name not in self.refused for part in found)
+        return [pair for part in parts for pair in part.granted]
 
-    def grant_network(self, network: Network) -> list[tuple[Wanted, Grant]]:
-        if network.name in self.refused:
-            return []
+    def grant_network(self, network: Network) -> None:
         try:
-            granted = [pair for part in self.parts(network) for pair in self.grant_part(network, *part)]
+            for part in self.parts[network.name]:
+                if part.is_stale:
+                    self.grant_part(network, part)
         except AllocationError as error:
             self.refused.add(network.name)
+            self.unsettled.discard(network.name)
             self.faults += refused_network(network, error)
-            return []
-        self.lose((item, item.fault(why, "mac")) for item, why in refused_macs(self.bearers(network, granted)))
-        return granted
+        else:
+            losses = [(item, item.fault(why, "mac")) for item, why in refused_macs(self.bearers(network))]
+            self.lose(losses)
+            self.make_way(item for item, _ in losses)
 
-    def bearers(self, network: Network, granted: Iterable[tuple[Wanted, Grant]]) -> Iterator[Bearer]:
-        """Yield every bearer of a MAC on a network: who is served, who cannot be, and whose port stays."""
-        for item, grant in granted:
-            yield bearer_of_grant(item, grant, self.held_by(item, item.switch))
-        for item in self.wanted[network.name]:
+    def is_remembered(self, one: Applicant) -> bool:
+        """Whether something is left of an attachment that gets nothing, so that it is in others' way."""
+        return bool(one.item.given or one.wish or one.bound) or one.item.port in self.claims.ports
+
+    def make_way(self, lost: Iterable[Wanted]) -> None:
+        """Let all be granted again for whom lost attachments are in the way now, or no longer."""
+        for item in lost:
+            self.unsettle(item.network.name, item.switch)
+            if held := self.claims.ports.get(item.port):
+                self.staying.add(held)
+                self.unsettle(held.network, held.switch)
+
+    def unsettle(self, network: str, switch: str) -> None:
+        flat = [] if network in self.slices else self.parts.get(network, [])
+        for part in (*flat, *self.parts_by_switch.get(switch, ())):
+            part.is_stale = True
+        self.unsettled |= {network, *self.networks_by_switch.get(switch, ())} & self.parts.keys() - self.refused
+
+    def bearers(self, network: Network) -> list[Bearer]:
+        """Return the bearers of those MACs of a network that somebody has chosen; all others differ by themselves."""
+        granted = [pair for part in self.parts[network.name] for pair in part.granted]
+        staying = [*self.bearers_that_stay(network)]
+        choosing = (bearer_of_grant(*pair, self.held_by(pair[0])) for pair in granted if may_choose_mac(*pair))
+        chosen = {bearer.mac for bearer in (*choosing, *staying) if not bearer.is_made}
+        if not chosen:
+            return []
+        served = [bearer_of_grant(item, grant, self.held_by(item)) for item, grant in granted if grant.mac in chosen]
+        return served + [bearer for bearer in staying if bearer.mac in chosen]
+
+    def bearers_that_stay(self, network: Network) -> Iterator[Bearer]:
+        """Yield who cannot be served, and whose port stays."""
+        for item in self.wanted[network.name] if self.lost else ():
             if item.port in self.lost and item.given and item.given.mac:
                 yield bearer_of_told(item, item.given)
-        switches = {item.switch for item in self.wanted[network.name]}
-        ports = {held.port: held for held in self.index.by_network.get(network.name, ())}
-        ports |= {held.port: held for switch in switches for held in self.index.by_switch.get(switch, ())}
-        yield from (bearer_of_port(held) for held in ports.values() if self.stays(held))
+        switches = {item.switch for item in self.wanted[network.name]} if self.staying.by_switch else ()
+        ports = {held.port: held for held in self.staying.by_network.get(network.name, ())}
+        ports |= {held.port: held for switch in switches for held in self.staying.by_switch.get(switch, ())}
+        yield from map(bearer_of_port, ports.values())
 
-    def parts(self, network: Network) -> Iterator[tuple[Pool, str, list[Wanted]]]:
-        """Yield every pool of a network with the switch that it belongs to and the attachments there."""
+    def parts_of(self, network: Network) -> Iterator[_Part]:
+        """Yield every pool of a network with the attachments that it serves."""
         switch_of = BUILDERS[network.topology].switch_of
         if not isinstance(network, Layer3):
-            yield pool_of_network(network), switch_of(network, ""), self.wanted[network.name]
+            yield _Part(pool_of_network(network), switch_of(network, ""), self.wanted[network.name])
             return
         wanted_on: dict[str, list[Wanted]] = {}
         for item in self.wanted[network.name]:
             wanted_on.setdefault(item.pod.node, []).append(item)
         for node, slices in self.slices[network.name].items():
-            yield pool_of_node(network, slices), switch_of(network, node), wanted_on.get(node, [])
+            yield _Part(pool_of_node(network, slices), switch_of(network, node), wanted_on.get(node, ()))
 
-    def grant_part(
-        self, network: Network, pool: Pool, switch: str, items: Sequence[Wanted]
-    ) -> Iterator[tuple[Wanted, Grant]]:
-        wanted = [item for item in items if item.port not in self.lost]
-        applicants = [self.applicant(item, switch) for item in wanted]
-        granted = grant_addresses(pool, applicants, self.in_use(network, switch, items))
-        self.lose((item, item.fault(granted.problems[item.port])) for item in wanted if item.port in granted.problems)
-        yield from ((item, granted.grants[item.port]) for item in wanted if item.port in granted.grants)
+    def grant_part(self, network: Network, part: _Part) -> None:
+        wanted = [item for item in part.items if item.port not in self.lost]
+        applicants = [self.applicant(item) for item in wanted]
+        granted = grant_addresses(part.pool, applicants, self.in_use(network, part))
+        part.is_stale = False
+        part.granted = [(item, granted.grants[item.port]) for item in wanted if item.port in granted.grants]
+        losing = [one for one in applicants if one.item.port in granted.problems] if granted.problems else []
+        self.lose((one.item, one.item.fault(granted.problems[one.item.port])) for one in losing)
+        self.make_way(one.item for one in losing if self.is_remembered(one))
 
-    def held_by(self, item: Wanted, switch: str) -> Held | None:
+    def held_by(self, item: Wanted) -> Held | None:
         """Return what a wanted port has in this network, unless its pod has been replaced by another of its name."""
         held = self.claims.ports.get(item.port)
-        if held is None or not (held.network == item.network.name or held.switch == switch):
-            return None
-        return None if held.uid and item.pod.uid and held.uid != item.pod.uid else held
+        return held if held and is_held_by(held, item, item.switch) else None
 
-    def in_use(self, network: Network, switch: str, items: Sequence[Wanted]) -> InUse:
+    def in_use(self, network: Network, part: _Part) -> InUse:
         """Return the addresses of a pool that are in use by others than those who are to be served."""
-        ports = {held.port: held for held in self.index.by_switch.get(switch, ())}
+        ports = {held.port: held for held in self.staying.by_switch.get(part.switch, ())}
         if not isinstance(network, Layer3):
-            ports |= {held.port: held for held in self.index.by_network.get(network.name, ())}
-        staying = [held for held in ports.values() if self.stays(held)]
+            ports |= {held.port: held for held in self.staying.by_network.get(network.name, ())}
+        staying = ports.values()
         claims = {f"port {held.port}": held.addresses for held in staying if held.is_pod}
-        lost = [item for item in items if item.port in self.lost]
+        lost = [item for item in part.items if item.port in self.lost] if self.lost else []
         claims |= {item.label: item.given.addresses for item in lost if item.given}
         avoided = {f"port {held.port}": held.addresses for held in staying if not held.is_pod}
         avoided |= {f"the MAC of port {held.port}": address_behind(held.mac) for held in staying}
         avoided |= self.behind_chosen[network.name]
         avoided |= {item.label: item.attachment.addresses for item in lost if self.honours_wishes}
-        return InUse(claims | self.persistent(network, items), avoided)
-
-    def behind_macs(self, item: Wanted) -> tuple[Address, ...]:
-        """Return the addresses behind an attachment's chosen MACs, without those that it has or asks for itself."""
-        told = item.given
-        if not (item.attachment.mac or told):
-            return ()
-        own = {*(told.addresses if told else ()), *(item.attachment.addresses if self.honours_wishes else ())}
-        macs = {item.attachment.mac, told.mac if told else ""}
-        return tuple(address for mac in macs for address in address_behind(mac) if address not in own)
+        return InUse(claims | self.persistent(network, part.items), avoided)
 
     def persistent(self, network: Network, items: Sequence[Wanted]) -> dict[str, tuple[Address, ...]]:
         """Return what IPAMClaims hold, but for those whose pods are served."""
+        held = addresses_of_claims(network, self.topology.ipam_claims)
+        if not held:
+            return held
         claims = self.bindings.claims
         served = {str(claims[item.port]) for item in items if item.port in claims and item.port not in self.lost}
-        held = addresses_of_claims(network, self.topology.ipam_claims)
         return {claim: addresses for claim, addresses in held.items() if claim not in served}
 
-    def stays(self, held: Held) -> bool:
-        """Whether a port that is not served here keeps its addresses from others."""
-        if held.port in self.wanted_ports:
-            return held.port in self.lost
+    def stays_unwanted(self, held: Held) -> bool:
+        """Whether a port that nobody wants keeps its addresses from others."""
         # No namespace, pod or node has a `_` in its name.
         suffix, node = "_".join(held.port.rsplit("_", 2)[1:]), held.switch.rpartition("_")[2]
         left_alone = suffix in self.suffixes_left_alone or node in self.left_alone.nodes
         return left_alone or not self.is_released(held)
+
+
+def is_held_by(held: Held, item: Wanted, switch: str) -> bool:
+    """Whether what a port of its name holds is the attachment's, in this network and before it was another pod's."""
+    if not (held.network == item.network.name or held.switch == switch):
+        return False
+    return not (held.uid and item.pod.uid and held.uid != item.pod.uid)
 
 
 def _colliding(items: Sequence[Wanted]) -> Iterator[tuple[Wanted, Fault]]:
@@ -289,8 +344,9 @@ def _colliding(items: Sequence[Wanted]) -> Iterator[tuple[Wanted, Fault]]:
         if counts[item.port] > 1:
             sharing.setdefault(item.port, []).append(item)
     for port, group in sharing.items():
+        labels = sorted(item.label for item in group)
         for item in group:
-            others = ", ".join(other.label for other in group if other is not item)
+            others = others_of(labels, item.label)
             yield item, item.fault(f"its port {port} is that of {others} too: `-`, `/` and `.` are one in OVN names")
 
 

@@ -5,8 +5,8 @@ Law: a database that this library (or OVN-Kubernetes) wrote tells everything tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from ovnk8s_topo.addresses import (
     Address,
@@ -87,10 +87,29 @@ class Claims:
     ports: Mapping[str, Held] = field(default_factory=dict)
     slices: Mapping[str, HeldSlices] = field(default_factory=dict)
 
+    def disowned(self, owner: str, spared: Container[str]) -> Claims:
+        """Return the same, with the ports and switches of an owner as if they were nobody's: they stay.
+
+        spared  names of ports and switches that keep their owner
+        """
+
+        def is_meant(name: str, held: Held | HeldSlices) -> bool:
+            return held.owner == owner and name not in spared
+
+        return Claims(
+            {name: replace(held, owner=None) if is_meant(name, held) else held for name, held in self.ports.items()},
+            {name: replace(held, owner=None) if is_meant(name, held) else held for name, held in self.slices.items()},
+        )
+
 
 def claims_from_snapshot(snapshot: Snapshot) -> Claims:
     """Read what every switch and every port in a database holds, whoever wrote the rows."""
-    ports = (held for stored in snapshot.table("Logical_Switch_Port") if (held := _held(stored, snapshot)))
+    ports = (held for stored in snapshot.table("Logical_Switch_Port") if (held := held_by_port(stored, snapshot)))
+    return Claims({held.port: held for held in ports}, slices_from_snapshot(snapshot))
+
+
+def slices_from_snapshot(snapshot: Snapshot) -> dict[str, HeldSlices]:
+    """Read what every switch in a database holds; see `Claims.slices`."""
     gateways = {
         stored.key.name.removeprefix(names.router_to_switch("")): stored
         for stored in snapshot.table("Logical_Router_Port")
@@ -99,10 +118,11 @@ def claims_from_snapshot(snapshot: Snapshot) -> Claims:
     slices = {switch: _held_by_gateway(stored, snapshot) for switch, stored in gateways.items()}
     for stored in snapshot.table("Logical_Switch"):
         slices[stored.key.name] = _held_by_switch(stored, slices.get(stored.key.name))
-    return Claims({held.port: held for held in ports}, slices)
+    return slices
 
 
-def _held(stored: Stored, snapshot: Snapshot) -> Held | None:
+def held_by_port(stored: Stored, snapshot: Snapshot) -> Held | None:
+    """Return what a row of Logical_Switch_Port holds, None if nothing."""
     row = stored.row
     assert isinstance(row, LogicalSwitchPort)
     readings = _readings(row)

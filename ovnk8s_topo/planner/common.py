@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.nb.tables import Copp, LoadBalancerGroup, LogicalSwitchPort, Meter, MeterBand, Row
@@ -53,19 +54,27 @@ def pod_port_row(
 
     mac, addresses  what the attachment has; without addresses port security checks the MAC alone
     """
-    text = frozenset({" ".join([mac, *(str(address) for address in addresses)])})
-    options = {"requested-chassis": pod.node} | ({"iface-id-ver": pod.uid} if pod.uid else {})
+    text = frozenset({" ".join([mac, *map(str, addresses)])})
+    options = {"requested-chassis": pod.node}
+    if pod.uid:
+        options["iface-id-ver"] = pod.uid
     return LogicalSwitchPort(
         name=names.pod_port(nad_key, pod.namespace, pod.name),
         parent=switch,
         addresses=text,
         port_security=text,
         options=options,
-        external_ids={
-            "namespace": pod.namespace,
-            "pod": "true",
-            "k8s.ovn.org/network": network.name,
-            "k8s.ovn.org/nad": nad_key,
-            "k8s.ovn.org/topology": network.topology,
-        },
+        external_ids=_pod_port_ids(network.name, network.topology, nad_key, pod.namespace),
     )
+
+
+@lru_cache(maxsize=1024)
+def _pod_port_ids(network: str, topology: str, nad_key: str, namespace: str) -> Mapping[str, str]:
+    """Return what a pod's port says about itself; ports that say the same share it, for there are many."""
+    return {
+        "namespace": namespace,
+        "pod": "true",
+        "k8s.ovn.org/network": network,
+        "k8s.ovn.org/nad": nad_key,
+        "k8s.ovn.org/topology": topology,
+    }

@@ -128,7 +128,8 @@ def desired_from_topology(
     gaps = Gaps.union([topology.gaps, *([left_alone] if left_alone else [])])
     while True:
         desired = _Planner(topology, allocate(topology, claims, released_by, gaps), gaps).run()
-        if desired.gaps == gaps:
+        # Without a prune everything stays, whoever is left alone; only nodes of their own still make a difference.
+        if desired.gaps == gaps or (released_by is None and desired.gaps.nodes == gaps.nodes):
             return desired
         # What is left alone for a fault keeps its addresses, and so the rest is planned again without them.
         gaps = desired.gaps
@@ -148,9 +149,9 @@ class _Planner:
             if network.name not in self.allocation.refused:
                 self.plan_network(network)
         for item, grant in self.allocation.granted:
-            row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, grant.mac, grant.addresses)
-            pod = f"{item.pod.namespace}/{item.pod.name}"
-            self.add([row], Unit(item.network.name, pod=pod, nad_key=item.nad_key))
+            pod = item.pod
+            row = pod_port_row(item.network, item.switch, pod, item.nad_key, grant.mac, grant.addresses)
+            self.add(row, Unit(item.network.name, "", f"{pod.namespace}/{pod.name}", item.nad_key))
         return self.result()
 
     def result(self) -> Desired:
@@ -159,7 +160,7 @@ class _Planner:
         granted, bound = self.allocation.granted, self.allocation.claims
         claims = [(bound[item.port], item, grant) for item, grant in granted if item.port in bound]
         desired = Desired(
-            RowSet(self.rows.values()),
+            RowSet.by_key(self.rows),
             problems,
             gaps,
             {item.port: grant for item, grant in granted},
@@ -173,22 +174,26 @@ class _Planner:
 
     def plan_network(self, network: Network) -> None:
         builder = BUILDERS[network.topology]
-        self.add(builder.network_rows(network, self.style), Unit(network.name))
+        self.add_all(builder.network_rows(network, self.style), Unit(network.name))
         slices = self.allocation.slices.get(network.name, {})
         for node in sorted(self.topology.nodes, key=lambda node: node.name):
             if node.name in slices:
                 rows = builder.node_rows(network, node, slices[node.name], self.style)
-                self.add(rows, Unit(network.name, node.name))
+                self.add_all(rows, Unit(network.name, node.name))
 
-    def add(self, rows: Iterable[Row], unit: Unit) -> None:
-        """Take rows in; two units that name different rows alike are both at fault."""
+    def add_all(self, rows: Iterable[Row], unit: Unit) -> None:
         for row in rows:
-            if self.rows.setdefault(row.key, row) != row:
-                other = self.units[row.key]
-                why = f"its {row.key} is that of {other} too"
-                self.faults.append(Fault(unit.gap, Problem("name", why, subject=str(unit))))
-                self.spoilt |= {unit, other}
-            self.units.setdefault(row.key, unit)
+            self.add(row, unit)
+
+    def add(self, row: Row, unit: Unit) -> None:
+        """Take a row in; two units that name different rows alike are both at fault."""
+        key = row.key
+        found = self.rows.setdefault(key, row)
+        other = self.units.setdefault(key, unit)
+        if found is not row and found != row:
+            why = f"its {key} is that of {other} too"
+            self.faults.append(Fault(unit.gap, Problem("name", why, subject=str(unit))))
+            self.spoilt |= {unit, other}
 
 
 def _port_key(port: str) -> Key:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ovnk8s_topo.addresses import Address, mac_from_address
+from ovnk8s_topo.ipam.refusals import others_of
 from ovnk8s_topo.planner.addressing import Grant
 from ovnk8s_topo.planner.claims import Held
 from ovnk8s_topo.planner.wanted import Wanted
@@ -43,6 +44,11 @@ def bearer_of_grant(item: Wanted, grant: Grant, held: Held | None) -> Bearer:
     return Bearer(grant.mac, item.label, grant.mac in (told, held.mac if held else ""), is_made, item)
 
 
+def may_choose_mac(item: Wanted, grant: Grant) -> bool:
+    """Tell whether an attachment may get another MAC than the one that is made from its address."""
+    return bool(item.attachment.mac or item.pod.given or not grant.addresses)
+
+
 def bearer_of_told(item: Wanted, told: Given) -> Bearer:
     """Return an attachment that cannot be served, but was told a MAC."""
     is_made = bool(told.addresses) and told.mac == mac_from_address(told.addresses[0])
@@ -64,6 +70,16 @@ def address_behind(mac: str) -> tuple[Address, ...]:
     return (Address(4, int("".join(octets), 16)),) if first == "0a:58:" and len(octets) == 4 else ()
 
 
+def behind_chosen_macs(item: Wanted, honours_wishes: bool) -> tuple[Address, ...]:
+    """Return the addresses behind an attachment's chosen MACs, without those that it has or asks for itself."""
+    told = item.given
+    if not (item.attachment.mac or told):
+        return ()
+    own = {*(told.addresses if told else ()), *(item.attachment.addresses if honours_wishes else ())}
+    macs = {item.attachment.mac, told.mac if told else ""}
+    return tuple(address for mac in macs for address in address_behind(mac) if address not in own)
+
+
 def refused_macs(bearers: Iterable[Bearer]) -> Iterator[tuple[Wanted, str]]:
     """Yield the attachments of one network that must not have their MAC, and why.
 
@@ -74,9 +90,10 @@ def refused_macs(bearers: Iterable[Bearer]) -> Iterator[tuple[Wanted, str]]:
     by_mac: dict[str, list[Bearer]] = {}
     for bearer in bearers:
         by_mac.setdefault(bearer.mac, []).append(bearer)
-    for group in by_mac.values():
+    for mac, group in by_mac.items():
         if len(group) > 1 and not all(bearer.is_made for bearer in group):
-            yield from ((bearer.item, _why(bearer.item, group)) for bearer in _at_fault(group) if bearer.item)
+            labels = sorted(bearer.label for bearer in group)
+            yield from ((bearer.item, _why(bearer.item, mac, labels)) for bearer in _at_fault(group) if bearer.item)
 
 
 def _at_fault(group: Sequence[Bearer]) -> list[Bearer]:
@@ -85,10 +102,9 @@ def _at_fault(group: Sequence[Bearer]) -> list[Bearer]:
     return newcomers if 0 < len(newcomers) < len(group) else chosen
 
 
-def _why(item: Wanted, group: Sequence[Bearer]) -> str:
-    others = ", ".join(sorted(bearer.label for bearer in group if bearer.item is not item))
+def _why(item: Wanted, mac: str, labels: list[str]) -> str:
     pod = f"{item.pod.namespace}/{item.pod.name}"
     return (
-        f'failed to reserve MAC address "{group[0].mac}" for owner "{pod}" on NAD key "{item.nad_key}": '
-        f"MAC address already in use: by {others}"
+        f'failed to reserve MAC address "{mac}" for owner "{pod}" on NAD key "{item.nad_key}": '
+        f"MAC address already in use: by {others_of(labels, item.label)}"
     )

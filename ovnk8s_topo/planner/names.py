@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 
+
+@lru_cache(maxsize=1024)
 def prefix(name: str) -> str:
     """Return what stands before OVN names of a network or NAD key: `-` and `/` become `.`, then `_`."""
     return name.replace("-", ".").replace("/", ".") + "_"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ovnk8s_topo.addresses import Address
 from ovnk8s_topo.errors import Problem
+from ovnk8s_topo.ipam.refusals import others_of
 from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.spec import Gaps, IpamClaim, Network
@@ -45,14 +46,15 @@ def bind_claims(items: Iterable[Wanted], claims: Sequence[IpamClaim], networks: 
         if not item.attachment.ipam_claim_reference:
             continue
         if not item.network.honours_claims:
-            bindings.notices.append(_unheeded(item))
+            bindings.notices.append(unheeded(item))
         elif why := _misdirected(item, known):
             bindings.losses.append((item, item.fault(why, PATH)))
         else:
             users.setdefault(claim_key(item), []).append(item)
     for key, group in users.items():
+        labels = sorted(item.label for item in group)
         for item in group:
-            if why := _disputed(item, group) or _overwriting(item, known[key]):
+            if why := _disputed(item, labels) or _overwriting(item, known[key]):
                 bindings.losses.append((item, item.fault(why, PATH)))
             else:
                 bindings.claims[item.port] = known[key]
@@ -77,7 +79,8 @@ def texts_of_claim(claim: IpamClaim, network: Network, addresses: Sequence[Addre
     return claim.ips or tuple(f"{address}/{subnet.prefix_len}" for address, subnet in homes)
 
 
-def _unheeded(item: Wanted) -> str:
+def unheeded(item: Wanted) -> str:
+    """Return the notice for an attachment that refers to an IPAMClaim where those count for nothing."""
     network, reference = item.network, item.attachment.ipam_claim_reference
     why = "does not allow persistent IPs" if network.ranges else "has no subnets"
     return f"{item.label}: {PATH}: {reference} counts for nothing, for network {network.name} {why}"
@@ -90,8 +93,8 @@ def _misdirected(item: Wanted, known: Mapping[str, IpamClaim]) -> str:
     return "" if claim.network == item.network.name else f"{claim} is for network {claim.network}"
 
 
-def _disputed(item: Wanted, group: Sequence[Wanted]) -> str:
-    others = ", ".join(other.label for other in group if other is not item)
+def _disputed(item: Wanted, labels: list[str]) -> str:
+    others = others_of(labels, item.label)
     return f"IPAMClaim {claim_key(item)} is that of {others} too" if others else ""
 
 
@@ -118,7 +121,8 @@ def _sharing(claims: Sequence[IpamClaim], networks: Mapping[str, Network]) -> It
         for address in dict.fromkeys(claim.addresses) if network and network.honours_claims else ():
             holders.setdefault((claim.network, address), []).append(claim)
     for (_, address), group in holders.items():
+        names = sorted(str(claim) for claim in group)
         for claim in group if len(group) > 1 else ():
-            others = ", ".join(str(other) for other in group if other is not claim)
+            others = others_of(names, str(claim))
             why = f"provided IP is already allocated: {address} is held by {others} too"
             yield Fault(Gaps(), Problem("status.ips", why, subject=str(claim)))

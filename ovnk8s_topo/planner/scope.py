@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from ovnk8s_topo.nb.ownership import external_ids_of
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
@@ -32,6 +32,23 @@ def _nothing(_: Stored) -> bool:
     return False
 
 
+class _Endings:
+    """Ends of names, behind a `_`, that may be very many: a name is looked up and not compared with each of them.
+
+    fields  how many parts with a `_` between them an end has; the odd one that has more or fewer is compared
+    """
+
+    def __init__(self, fields: int, ends: Collection[str]) -> None:
+        self.fields = fields
+        self.regular = {end for end in ends if end.count("_") == fields - 1}
+        self.odd = tuple(f"_{end}" for end in ends if end not in self.regular)
+
+    def has_end_of(self, name: str) -> bool:
+        """Whether one of them is how the name ends."""
+        _, *last = name.rsplit("_", self.fields)
+        return (len(last) == self.fields and "_".join(last) in self.regular) or name.endswith(self.odd)
+
+
 class _Scope:
     def __init__(self, gaps: Gaps, snapshot: Snapshot) -> None:
         self.gaps, self.snapshot = gaps, snapshot
@@ -40,9 +57,9 @@ class _Scope:
             for network in gaps.networks
             for name in names.load_balancer_groups(network)
         }
-        suffixes = (names.pod_suffix(*pod.split("/", 1)) for pod in gaps.pods)
-        self.pod_suffixes = tuple(f"_{suffix}" for suffix in suffixes)
-        self.node_suffixes = tuple(f"_{node}" for node in gaps.nodes)
+        # A node's name has no `_`, nor has a pod's.
+        self.of_pods = _Endings(2, {names.pod_suffix(*pod.split("/", 1)) for pod in gaps.pods})
+        self.of_nodes = _Endings(1, gaps.nodes)
         self.prefixes = tuple(names.prefix(network) for network in gaps.networks)
 
     def covers(self, stored: Stored) -> bool:
@@ -58,12 +75,12 @@ class _Scope:
         return found
 
     def is_gap(self, stored: Stored) -> bool:
-        # Names decide, for what a row says of itself may be spoilt; a node's name has no `_`, nor has a pod's.
+        # Names decide, for what a row says of itself may be spoilt.
         match stored.key.table:
             case "Logical_Switch" | "Logical_Router_Port":
-                return self.is_network_gap(stored) or stored.key.name.endswith(self.node_suffixes)
+                return self.is_network_gap(stored) or self.of_nodes.has_end_of(stored.key.name)
             case "Logical_Switch_Port":
-                return self.is_network_gap(stored) or stored.key.name.endswith(self.pod_suffixes)
+                return self.is_network_gap(stored) or self.of_pods.has_end_of(stored.key.name)
             case _:
                 return self.is_network_gap(stored)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.planner import names
 from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.spec import Attachment, Gaps, Given, Network, Pod, Topology
+from ovnk8s_topo.spec.attachment import nad_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,22 @@ def wanted_ports(topology: Topology) -> Iterator[Wanted]:
     not in the topology belong to somebody else.
     """
     networks = networks_by_nad(topology)
-    for pod in sorted(topology.pods, key=lambda pod: (pod.namespace, pod.name)):
-        if pod.has_ports:
-            for nad_key, attachment in pod.keyed_attachments():
-                nad = f"{attachment.namespace or pod.namespace}/{attachment.name}"
-                if nad in networks:
-                    yield _wanted(networks[nad], pod, nad_key, attachment)
+    for pod in sorted(topology.pods, key=attrgetter("namespace", "name")):
+        yield from wanted_ports_of_pod(pod, networks)
 
 
-def _wanted(network: Network, pod: Pod, nad_key: str, attachment: Attachment) -> Wanted:
-    port = names.pod_port(nad_key, pod.namespace, pod.name)
-    return Wanted(network, pod, nad_key, attachment, port, BUILDERS[network.topology].switch_of(network, pod.node))
+def wanted_ports_of_pod(pod: Pod, networks: Mapping[str, Network]) -> Iterator[Wanted]:
+    """Yield a pod's attachments to some networks; see `wanted_ports`.
+
+    networks  as `networks_by_nad` returns them
+    """
+    if pod.has_ports:
+        for nad_key, attachment in nad_keys(pod.networks, pod.namespace):
+            network = networks.get(f"{attachment.namespace or pod.namespace}/{attachment.name}")
+            if network is not None:
+                port = names.pod_port(nad_key, pod.namespace, pod.name)
+                switch = BUILDERS[network.topology].switch_of(network, pod.node)
+                yield Wanted(network, pod, nad_key, attachment, port, switch)
 
 
 def networks_by_nad(topology: Topology) -> Mapping[str, Network]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ovnk8s_topo.addresses import WIDTH, Address, Subnet, address_from_text, interface_from_text
 from ovnk8s_topo.ipam import gateway_of
@@ -90,12 +91,13 @@ def default_interface(pod: Pod, nad_key: str) -> str:
 def given_from_result(result: AttachmentResult, told: Given | None = None, style: Style = "2024") -> Given:
     """Return the entry for the annotation `k8s.ovn.org/pod-networks`.
 
-    told   what the pod was told already: it stays as it is as long as addresses and MAC do
-    style  the releases of 2023 wrote no role
+    result  as `attachment_result` makes it: what it holds is not checked again
+    told    what the pod was told already: it stays as it is as long as addresses and MAC do
+    style   the releases of 2023 wrote no role
     """
     if told and (told.ips, told.mac) == (result.addresses, result.mac):
         return told
-    return Given(
+    return Given.model_construct(
         ips=result.addresses,
         mac=result.mac,
         gateways=result.gateways,
@@ -109,11 +111,15 @@ def _with_masks(
 ) -> Iterator[str]:
     """Yield addresses with the mask of the subnet that they are from, else the mask that came with them."""
     subnets = slices if isinstance(network, Layer3) else network.ranges
-    texts = [*(told.ips if told else ()), *(text for text in attachment.ips if "/" in text)]
-    brought = dict(map(interface_from_text, reversed(texts)))
     for address in addresses:
-        found = next((subnet for subnet in subnets if address in subnet), brought.get(address))
+        found = next((subnet for subnet in subnets if address in subnet), None) or _brought(told, attachment, address)
         yield f"{address}/{found.prefix_len if found else WIDTH[address.version]}"
+
+
+def _brought(told: Given | None, attachment: Attachment, address: Address) -> Subnet | None:
+    """Return the subnet that an address came with: what the pod was told goes before what it asks for."""
+    texts = [*(told.ips if told else ()), *(text for text in attachment.ips if "/" in text)]
+    return next((subnet for known, subnet in map(interface_from_text, texts) if known == address), None)
 
 
 def _routes(network: Network, addresses: Sequence[Address], slices: Sequence[Subnet]) -> Iterator[Route]:
@@ -124,4 +130,10 @@ def _routes(network: Network, addresses: Sequence[Address], slices: Sequence[Sub
         own = next((subnet for subnet in slices if address in subnet), None)
         for subnet in network.ranges if own else ():
             if own and subnet.version == own.version:
-                yield Route(dest=str(subnet), next_hop=str(gateway_of(own)))
+                yield _route(subnet, own)
+
+
+@lru_cache(maxsize=1 << 13)
+def _route(subnet: Subnet, own: Subnet) -> Route:
+    # All pods of a node have the same ones.
+    return Route(dest=str(subnet), next_hop=str(gateway_of(own)))

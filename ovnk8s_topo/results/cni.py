@@ -116,14 +116,12 @@ def cni_result(result: AttachmentResult, *, sandbox: str, cni_version: str = CNI
     version = cni_version or CNI_VERSION
     if version not in VERSIONS:
         raise SpecError([Problem("cniVersion", f"must be one of {', '.join(VERSIONS)}", given=repr(cni_version))])
-    gateways = {address_from_text(text).version: text for text in reversed(result.gateways)}
-    families = [interface_from_text(text)[0].version for text in result.addresses]
+    gateways = {_version(text): text for text in reversed(result.gateways)}
     return CniResult(
         cni_version=version,
         interfaces=(CniInterface(name=result.interface, mac=result.mac, mtu=result.mtu, sandbox=sandbox),),
         ips=tuple(
-            CniAddress(address=text, gateway=gateways.get(family, ""), interface=0)
-            for text, family in zip(result.addresses, families, strict=True)
+            CniAddress(address=text, gateway=gateways.get(_version(text), ""), interface=0) for text in result.addresses
         ),
         routes=tuple(_routes(result)),
     )
@@ -131,9 +129,14 @@ def cni_result(result: AttachmentResult, *, sandbox: str, cni_version: str = CNI
 
 def _routes(result: AttachmentResult) -> Iterator[CniRoute]:
     for text in result.gateways:
-        yield CniRoute(dst=DEFAULT_ROUTES[address_from_text(text).version], gw=text)
+        yield CniRoute(dst=DEFAULT_ROUTES[_version(text)], gw=text)
     for route in result.routes:
         yield CniRoute(dst=route.dest, gw=route.next_hop)
+
+
+def _version(text: str) -> Version:
+    """Return the IP version of what is known to be an address, with or without prefix length."""
+    return 6 if ":" in text else 4
 
 
 def cni_result_text(result: CniResult, *, indent: int = 0) -> str:

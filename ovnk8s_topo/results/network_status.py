@@ -12,7 +12,7 @@ from typing import Any
 from ovnk8s_topo.addresses import interface_from_text
 from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.results.attachment import AttachmentResult
-from ovnk8s_topo.results.cni import DNS, TEXTS, CniInterface, CniResult, Dns, cni_result, dns_from_json, texts
+from ovnk8s_topo.results.cni import DNS, TEXTS, CniInterface, CniResult, Dns, dns_from_json, texts
 from ovnk8s_topo.spec.base import path_text
 from ovnk8s_topo.spec.go_fields import Field, Struct, boolean, integer, list_of, read_into, string
 from ovnk8s_topo.spec.go_json import GoJsonError, TextError, parse
@@ -21,7 +21,6 @@ from ovnk8s_topo.spec.go_writer import json_text
 NETWORK_STATUS = "k8s.v1.cni.cncf.io/network-status"
 
 _INDENT = 4
-_SOME_SANDBOX = "/"
 
 DEVICE_PARTS: Mapping[str, tuple[str, ...]] = {
     "pci": ("pci-address", "vhost-net", "rdma-device", "pf-pci-address", "representor-device"),
@@ -89,10 +88,20 @@ def network_status_text(statuses: Iterable[NetworkStatus]) -> str:
 
 
 def status_from_attachment(result: AttachmentResult) -> NetworkStatus:
-    """Return the entry of one attachment: that of its CNI result. Its name has no ``/1`` for a second use."""
-    name = "/".join(result.nad_key.split("/")[:2])
-    (status,) = statuses_from_result(cni_result(result, sandbox=_SOME_SANDBOX), name)
-    return status
+    """Return the entry of one attachment: what `statuses_from_result` makes of its CNI result.
+
+    result  as `attachment_result` makes it: what it holds is not read again
+
+    Its name has no ``/1`` for a second use.
+    """
+    return NetworkStatus(
+        name="/".join(result.nad_key.split("/")[:2]),
+        interface=result.interface,
+        ips=tuple([text.partition("/")[0] for text in result.addresses]),
+        mac=result.mac,
+        mtu=result.mtu,
+        gateway=result.gateways,
+    )
 
 
 def statuses_from_result(result: CniResult, name: str, *, default: bool = False) -> tuple[NetworkStatus, ...]:

@@ -20,7 +20,7 @@ from ovnk8s_topo.sources.netconf import (
     netconf_from_text,
 )
 from ovnk8s_topo.spec.cluster import Cluster
-from ovnk8s_topo.spec.network import DEFAULT_JOIN_SUBNETS
+from ovnk8s_topo.spec.network import default_join_subnets
 from ovnk8s_topo.spec.subnets import (
     check_apart,
     check_contained,
@@ -244,7 +244,7 @@ class _Reading:
 
     def _join(self) -> None:
         given = self._list("joinSubnet", self.netconf.join_subnet, plain_subnet_from_text, "")
-        by_version = {subnet.version: subnet for subnet in (*DEFAULT_JOIN_SUBNETS, *given)}
+        by_version = {subnet.version: subnet for subnet in (*default_join_subnets(), *given)}
         self.built.joins = [by_version[4], by_version[6]]
 
     def _gateways(self) -> None:

@@ -20,7 +20,9 @@ class Spec(BaseModel):
     union_tags: ClassVar[frozenset[str]] = frozenset()
     """Values that tell the members of a union field apart; pydantic puts them into the paths of faults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, defer_build=True
+    )
 
     def __init__(self, /, **values: Any) -> None:
         try:

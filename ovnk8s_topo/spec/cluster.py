@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,8 +13,9 @@ from ovnk8s_topo.spec.network import Layer3, Localnet, Network
 from ovnk8s_topo.spec.subnets import Subnets, check_apart, plain_subnet_from_text
 
 
-def _subnets(*texts: str) -> tuple[Subnet, ...]:
-    return tuple(plain_subnet_from_text(text) for text in texts)
+def _default(*texts: str) -> Any:
+    """Declare what subnets there are if none are given; they are read when they are needed."""
+    return Field(default_factory=lambda: tuple(plain_subnet_from_text(text) for text in texts))
 
 
 class Cluster(Spec):
@@ -29,9 +30,9 @@ class Cluster(Spec):
     fixed_addresses: Literal["refuse", "honour"] = "refuse"
     cluster_subnets: Subnets = ()
     service_subnets: Subnets = ()
-    join_subnets: Subnets = _subnets("100.64.0.0/16", "fd98::/64")
-    masquerade_subnets: Subnets = _subnets("169.254.169.0/29", "fd69::/125")
-    transit_subnets: Subnets = _subnets("100.88.0.0/16", "fd97::/64")
+    join_subnets: Subnets = _default("100.64.0.0/16", "fd98::/64")
+    masquerade_subnets: Subnets = _default("169.254.169.0/29", "fd69::/125")
+    transit_subnets: Subnets = _default("100.88.0.0/16", "fd97::/64")
 
     def named_subnets(self, *, transit: bool) -> list[tuple[str, Subnet]]:
         """Return every subnet with the name it has in messages, in the order in which they are compared."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from ovnk8s_topo.spec.go_json import Json
 
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPES = str.maketrans(_ESCAPED)
+_TO_ESCAPE = re.compile(f"[{''.join(_ESCAPED)}]")
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _EXPONENT_FROM, _EXPONENT_BELOW = 1e21, 1e-6
 
 
 def json_text(value: object, *, indent: int = 0) -> str:
     """Write a value: no blanks, or one member a line with `indent` columns a level.
 
-    value  None, bool, int, float, text, mappings in the order that they have, sequences
+    value  None, bool, int, float, text, mappings of text in the order that they have, sequences
 
     ``<``, ``>`` and ``&`` are escaped, as are U+2028 and U+2029, which JavaScript takes for line ends.
     """
@@ -28,16 +32,26 @@ def _text(value: object, line: str, step: str) -> str:
     inner, colon = line + step, ": " if step else ":"
     match value:
         case str():
-            return json.dumps(value, ensure_ascii=False).translate(_ESCAPES)
+            return _text_of_text(value)
         case float():
             return text_from_float(value)
-        case Mapping():
-            members = [f"{_text(key, line, step)}{colon}{_text(item, inner, step)}" for key, item in value.items()]
+        # The usual kinds by name, for to ask after an abstract one takes longer than to write a short text.
+        case dict() | Mapping():
+            members = [f"{_text_of_key(key)}{colon}{_text(item, inner, step)}" for key, item in value.items()]
             return "{" + _lines(members, line, step) + "}"
-        case Sequence():
+        case tuple() | list() | Sequence():
             return "[" + _lines([_text(item, inner, step) for item in value], line, step) + "]"
         case _:
             return json.dumps(value)
+
+
+def _text_of_text(value: str) -> str:
+    text = _quoted(value)
+    return text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
+
+
+# Of keys there are few, and every one comes over and over.
+_text_of_key = lru_cache(maxsize=1024)(_text_of_text)
 
 
 def _lines(parts: Sequence[str], line: str, step: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
@@ -20,7 +21,6 @@ from ovnk8s_topo.spec.subnets import (
 )
 
 RESERVED_NAMES = frozenset({"", "default", "ovn-kubernetes"})
-DEFAULT_JOIN_SUBNETS = (plain_subnet_from_text("100.65.0.0/16"), plain_subnet_from_text("fd99::/64"))
 
 MIN_MTU, MIN_IPV6_MTU, MAX_MTU = 576, 1280, 65536
 """Bounds of the CRDs; IPv6 asks for 1280 (RFC 8200 section 5)."""
@@ -118,9 +118,15 @@ def _problems(path: str, texts: Iterator[str]) -> Iterator[Problem]:
     return (Problem(path, text) for text in texts)
 
 
+@cache
+def default_join_subnets() -> tuple[Subnet, ...]:
+    """Return the join subnets of a network that names none, one of each IP family."""
+    return plain_subnet_from_text("100.65.0.0/16"), plain_subnet_from_text("fd99::/64")
+
+
 def _joined(given: tuple[Subnet, ...]) -> tuple[Subnet, ...]:
     families = {subnet.version for subnet in given}
-    both = [*given, *(subnet for subnet in DEFAULT_JOIN_SUBNETS if subnet.version not in families)]
+    both = [*given, *(subnet for subnet in default_join_subnets() if subnet.version not in families)]
     return tuple(sorted(both, key=lambda subnet: subnet.version))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -12,12 +13,16 @@ from ovnk8s_topo.spec.attachment import Attachment, nad_keys
 from ovnk8s_topo.spec.base import Spec, under
 from ovnk8s_topo.spec.given import Given
 from ovnk8s_topo.spec.node import check_object_name
-from ovnk8s_topo.spec.selection import attachments_from_text
 
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
+@lru_cache(maxsize=1024)
 def _attachments(text: str, namespace: str) -> tuple[Attachment, ...]:
+    # Imported on first use: pods made of values need no reader of Go's JSON.
+    from ovnk8s_topo.spec.selection import attachments_from_text
+
+    # Most pods of a namespace have one text: they share what it says, for that is as large as all the rest of them.
     try:
         return attachments_from_text(text, namespace)
     except SpecError as error:

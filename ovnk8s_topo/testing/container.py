@@ -46,7 +46,7 @@ class OvnNbContainer(DockerContainer):
            that is built from the Dockerfile in this package at the first start
 
     >>> with OvnNbContainer() as ovn:                                                       # doctest: +SKIP
-    ...     OvsdbNb(ovn.connection)
+    ...     DirectNb(ovn.connection)
 
     docker.errors.DockerException  no container engine answers (raised here), or the image cannot be had (by `start`)
     """

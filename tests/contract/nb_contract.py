@@ -22,6 +22,7 @@ from contract_base import (
     port,
     wanted,
 )
+from contract_batches import Batches
 from contract_races import OtherWriters
 
 from ovnk8s_topo.backends.contract import NbBackend
@@ -41,7 +42,7 @@ from ovnk8s_topo.nb.tables import (
 __all__ = ["NbContract", "Other"]
 
 
-class NbContract(OtherWriters):
+class NbContract(OtherWriters, Batches):
     """The promises. Subclasses override `nb` and `other`, and `sent` if their backend does not count by itself."""
 
     # --- reading and writing ---

@@ -14,6 +14,8 @@ class FaultyLink:
     """Relays TCP connections to a server's unix socket.
 
     cuts      how many more transactions lose their reply: the server gets them, the connection breaks at the reply
+    halves    how many more transactions are cut off in the middle, in what the first read gives
+    late_cuts the same as `cuts`, for transactions that take more than one read (on a lane)
     is_open   False: connections are closed at once
     swallows  connections are accepted and nothing goes through
     splits    what the server sends comes in pieces that end inside every UTF-8 character
@@ -22,7 +24,7 @@ class FaultyLink:
 
     def __init__(self, connection: str) -> None:
         self._target = connection.removeprefix("unix:")
-        self.cuts = self.fired = 0
+        self.cuts = self.halves = self.late_cuts = self.fired = 0
         self.is_open, self.swallows, self.splits = True, False, False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -80,13 +82,23 @@ class FaultyLink:
                 if self.swallows:
                     self.fired += 1
                 elif b'"transact"' in received and self.cuts > 0:
+                    self.cuts -= 1
+                    self._cut(client, server, received)
+                elif b'"transact"' in received and self.halves > 0:
+                    self.halves -= 1
+                    self._cut(client, server, received[: len(received) // 2])
+                elif self.late_cuts > 0 and received.endswith(b"]}"):
+                    self.late_cuts -= 1
                     self._cut(client, server, received)
                 else:
-                    server.sendall(received)
+                    server.sendall(self.request(received))
         _end(client, server)
 
+    def request(self, received: bytes) -> bytes:
+        """What goes to the server of what the client has sent; for subclasses."""
+        return received
+
     def _cut(self, client: socket.socket, server: socket.socket, request: bytes) -> None:
-        self.cuts -= 1
         self.fired += 1
         # Nothing of the reply may come through: half of the link goes first.
         client.shutdown(socket.SHUT_WR)

@@ -6,22 +6,28 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ovnk8s_topo.backends import OvsdbNb
+from ovnk8s_topo.backends import DirectNb, OvsdbNb
 from ovnk8s_topo.backends.contract import Committed, Decide, NbBackend
 from ovnk8s_topo.diff import Rules, diff
 from ovnk8s_topo.nb.ownership import marked
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import LogicalRouter, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, Row
 
+Live = type[DirectNb] | type[OvsdbNb]
+"""One of the two ways to a live database; tests that take `live` run on both."""
+
+N = TypeVar("N", bound=DirectNb | OvsdbNb)
+
 LIMIT_S = 30.0
 """For calls that are meant to succeed: far more than they need."""
 
 
 @contextmanager
-def connected(connection: str, **options: Any) -> Iterator[OvsdbNb]:
-    with OvsdbNb(connection, **options) as nb:
+def connected(live: type[N], connection: str, **options: Any) -> Iterator[N]:
+    nb = live(connection, **options)
+    with nb:
         nb.snapshot(timeout_s=LIMIT_S)
         yield nb
 

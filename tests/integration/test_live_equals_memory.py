@@ -7,10 +7,11 @@ from dataclasses import replace
 from itertools import permutations
 
 import pytest
+from nb_world import Live
 from ovn_chassis import register_chassis
 
 from ovnk8s_topo import Layer2, Layer3, Localnet, Node, Pod, Reconciler, Topology
-from ovnk8s_topo.backends import MemoryNb, OvsdbNb
+from ovnk8s_topo.backends import MemoryNb
 from ovnk8s_topo.backends.contract import NbBackend
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import LogicalSwitchPort
@@ -66,23 +67,23 @@ def without_tags(snapshot: Snapshot) -> dict[str, Stored]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_any_sequence_gives_equal_rows(local_ovn_nb: LocalOvn, seed: int) -> None:
+def test_any_sequence_gives_equal_rows(live: Live, local_ovn_nb: LocalOvn, seed: int) -> None:
     dice = random.Random(seed)
     memory = MemoryNb()
-    with OvsdbNb(local_ovn_nb.nb) as live:
+    with live(local_ovn_nb.nb) as nb:
         for _ in range(6):
             topology = random_topology(dice)
-            for nb in (memory, live):
-                reconcile(nb, topology)
-            assert without_tags(live.snapshot(timeout_s=5)) == without_tags(memory.snapshot(timeout_s=5))
+            for each in (memory, nb):
+                reconcile(each, topology)
+            assert without_tags(nb.snapshot(timeout_s=5)) == without_tags(memory.snapshot(timeout_s=5))
 
 
-def test_northd_likes_every_random_topology(local_ovn: LocalOvn) -> None:
+def test_northd_likes_every_random_topology(live: Live, local_ovn: LocalOvn) -> None:
     register_chassis(local_ovn, [node.name for node in NODES])
     dice = random.Random(1)
-    with OvsdbNb(local_ovn.nb) as live:
+    with live(local_ovn.nb) as nb:
         for _ in range(10):
-            reconcile(live, random_topology(dice))
+            reconcile(nb, random_topology(dice))
             local_ovn.sync()
     assert local_ovn.northd_warnings() == []
 
@@ -111,24 +112,24 @@ def removed(topology: Topology, what: str) -> Topology:
 
 @pytest.mark.parametrize("order", list(permutations(["pod", "node", "network"])), ids="-".join)
 def test_removal_in_any_order_leaves_what_the_rest_would_have_made(
-    local_ovn_nb: LocalOvn, order: tuple[str, ...]
+    live: Live, local_ovn_nb: LocalOvn, order: tuple[str, ...]
 ) -> None:
     local_ovn_nb.nbctl("ls-add", "foreign", "--", "lsp-add", "foreign", "foreign-port")
     local_ovn_nb.nbctl(
         "set", "Logical_Switch", "foreign", "external_ids:neutron=yes", "other_config:subnet=10.22.0.0/16"
     )
     foreign = local_ovn_nb.nbctl("--format=json", "find", "Logical_Switch", "name=foreign")
-    with OvsdbNb(local_ovn_nb.nb) as live:
+    with live(local_ovn_nb.nb) as nb:
         topology = WHOLE
-        reconcile(live, topology)
+        reconcile(nb, topology)
         for what in order:
             topology = removed(topology, what)
-            reconcile(live, topology)
+            reconcile(nb, topology)
         fresh = MemoryNb()
         reconcile(fresh, topology)
-        assert owned(live.snapshot(timeout_s=5)) == owned(fresh.snapshot(timeout_s=5))
-        Reconciler(live).destroy()
-        left = live.snapshot(timeout_s=5)
+        assert owned(nb.snapshot(timeout_s=5)) == owned(fresh.snapshot(timeout_s=5))
+        Reconciler(nb).destroy()
+        left = nb.snapshot(timeout_s=5)
     assert {stored.key.table for stored in left.rows.values()} == SHARED | {"Logical_Switch", "Logical_Switch_Port"}
     assert local_ovn_nb.nbctl("--format=json", "find", "Logical_Switch", "name=foreign") == foreign
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nb_world import connected
 
-from ovnk8s_topo.backends import OvsdbNb
+from ovnk8s_topo.backends import DirectNb, OvsdbNb
 from ovnk8s_topo.backends.contract import NbBackend
 from ovnk8s_topo.testing import LocalOvn
 
@@ -18,12 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
 from nb_contract import NbContract, Other
 
 
-class TestOvsdbNb(NbContract):
-    @pytest.fixture
-    def nb(self, local_ovn_nb: LocalOvn) -> Iterator[NbBackend]:
-        with OvsdbNb(local_ovn_nb.nb) as nb:
-            yield nb
-
+class OnAServer(NbContract):
     @pytest.fixture
     def other(self, nb: NbBackend, local_ovn_nb: LocalOvn) -> Other:
         def transact(operations: list[dict[str, Any]]) -> list[Any]:
@@ -38,3 +34,17 @@ class TestOvsdbNb(NbContract):
     @pytest.fixture
     def sent(self, nb: NbBackend, local_ovn_nb: LocalOvn) -> Callable[[], int]:
         return local_ovn_nb.txn_requests
+
+
+class TestOvsdbNb(OnAServer):
+    @pytest.fixture
+    def nb(self, local_ovn_nb: LocalOvn) -> Iterator[NbBackend]:
+        with connected(OvsdbNb, local_ovn_nb.nb) as nb:
+            yield nb
+
+
+class TestDirectNb(OnAServer):
+    @pytest.fixture
+    def nb(self, local_ovn_nb: LocalOvn) -> Iterator[NbBackend]:
+        with connected(DirectNb, local_ovn_nb.nb) as nb:
+            yield nb

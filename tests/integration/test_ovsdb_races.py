@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from nb_world import LIMIT_S, connected, decide, names, network, reconcile, routed
+from nb_world import LIMIT_S, Live, connected, decide, names, network, reconcile, routed
 
-from ovnk8s_topo.backends import OvsdbNb
+from ovnk8s_topo.backends.contract import NbBackend
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -40,7 +40,7 @@ def together(works: list[Callable[[], None]]) -> None:
 class Writers:
     """Several connections that all make the same networks, name by name, at the same time."""
 
-    def __init__(self, connections: list[OvsdbNb], owners: list[str], rows: Callable[[str], list[Row]]) -> None:
+    def __init__(self, connections: Sequence[NbBackend], owners: list[str], rows: Callable[[str], list[Row]]) -> None:
         self.connections, self.owners, self.rows = connections, owners, rows
         self.barrier = threading.Barrier(len(connections))
         self.attempts = self.commits = self.refused = 0
@@ -50,7 +50,7 @@ class Writers:
         pairs = zip(self.connections, self.owners, strict=True)
         together([lambda nb=nb, owner=owner: self.write(nb, owner, wanted) for nb, owner in pairs])  # type: ignore[misc]
 
-    def write(self, nb: OvsdbNb, owner: str, wanted: list[str]) -> None:
+    def write(self, nb: NbBackend, owner: str, wanted: list[str]) -> None:
         for name in wanted:
             self.barrier.wait(LIMIT_S)
             try:
@@ -68,10 +68,10 @@ def listed(ovn: LocalOvn, table: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("writers", "count"), [(2, 100), (8, 25)])
-def test_writers_of_one_owner_make_every_row_once(local_ovn_nb: LocalOvn, writers: int, count: int) -> None:
+def test_writers_of_one_owner_make_every_row_once(live: Live, local_ovn_nb: LocalOvn, writers: int, count: int) -> None:
     wanted = [f"net{number:02}" for number in range(count)]
     with ExitStack() as stack:
-        connections = [stack.enter_context(connected(local_ovn_nb.nb)) for _ in range(writers)]
+        connections = [stack.enter_context(connected(live, local_ovn_nb.nb)) for _ in range(writers)]
         race = Writers(connections, ["me"] * writers, routed)
         race.run(wanted)
         assert listed(local_ovn_nb, "Logical_Switch") == wanted
@@ -81,23 +81,23 @@ def test_writers_of_one_owner_make_every_row_once(local_ovn_nb: LocalOvn, writer
     assert race.attempts > race.commits, "nobody ever lost a race"
 
 
-def test_writers_of_two_owners_make_every_row_once(local_ovn_nb: LocalOvn) -> None:
+def test_writers_of_two_owners_make_every_row_once(live: Live, local_ovn_nb: LocalOvn) -> None:
     wanted = [f"net{number:02}" for number in range(40)]
-    with connected(local_ovn_nb.nb) as one, connected(local_ovn_nb.nb) as other:
+    with connected(live, local_ovn_nb.nb) as one, connected(live, local_ovn_nb.nb) as other:
         race = Writers([one, other], ["me", "you"], lambda name: network(name, 0))
         race.run(wanted)
     assert listed(local_ovn_nb, "Logical_Switch") == wanted
     assert race.refused == len(wanted)
 
 
-def test_writers_that_undo_each_other_end_in_one_of_their_states(local_ovn_nb: LocalOvn) -> None:
+def test_writers_that_undo_each_other_end_in_one_of_their_states(live: Live, local_ovn_nb: LocalOvn) -> None:
     worlds = [routed("a"), [*network("a", 4), *network("b")]]
 
-    def work(nb: OvsdbNb, rows: list[Row]) -> None:
+    def work(nb: NbBackend, rows: list[Row]) -> None:
         for _ in range(20):
             reconcile(nb, rows, prune=True)
 
-    with connected(local_ovn_nb.nb) as one, connected(local_ovn_nb.nb) as other:
+    with connected(live, local_ovn_nb.nb) as one, connected(live, local_ovn_nb.nb) as other:
         together([lambda: work(one, worlds[0]), lambda: work(other, worlds[1])])
         changes = [decide(world, prune=True)(one.snapshot(timeout_s=LIMIT_S)) for world in worlds]
         assert any(change.is_empty for change in changes)
@@ -113,7 +113,7 @@ def put_foreign_key(ovn: LocalOvn, column: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["external_ids", "options"])
-def test_keys_of_others_in_our_maps_stay(local_ovn_nb: LocalOvn, column: str) -> None:
+def test_keys_of_others_in_our_maps_stay(live: Live, local_ovn_nb: LocalOvn, column: str) -> None:
     # T29
     count = 40
     done = threading.Event()
@@ -136,7 +136,7 @@ def test_keys_of_others_in_our_maps_stay(local_ovn_nb: LocalOvn, column: str) ->
             reconcile(nb, rows(number))
             written.append(str(number))
 
-    with connected(local_ovn_nb.nb) as nb:
+    with connected(live, local_ovn_nb.nb) as nb:
         reconcile(nb, rows(0))
         together([hammer, write])
         (stored,) = nb.snapshot(timeout_s=LIMIT_S).named(Key("Logical_Switch_Port", "a-p0"))
@@ -147,8 +147,8 @@ def test_keys_of_others_in_our_maps_stay(local_ovn_nb: LocalOvn, column: str) ->
     assert column != "external_ids" or found[OWNER_KEY] == "me"
 
 
-def test_what_was_committed_is_in_the_next_snapshot(local_ovn_nb: LocalOvn) -> None:
-    with connected(local_ovn_nb.nb) as nb, connected(local_ovn_nb.nb) as other:
+def test_what_was_committed_is_in_the_next_snapshot(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.nb) as nb, connected(live, local_ovn_nb.nb) as other:
         stop = threading.Event()
 
         def noise() -> None:
@@ -167,8 +167,8 @@ def test_what_was_committed_is_in_the_next_snapshot(local_ovn_nb: LocalOvn) -> N
         together([noise, work])
 
 
-def test_a_snapshot_never_shows_half_a_transaction(local_ovn_nb: LocalOvn) -> None:
-    with connected(local_ovn_nb.nb) as writer, connected(local_ovn_nb.nb) as reader:
+def test_a_snapshot_never_shows_half_a_transaction(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.nb) as writer, connected(live, local_ovn_nb.nb) as reader:
         stop = threading.Event()
 
         def work() -> None:
@@ -185,8 +185,8 @@ def test_a_snapshot_never_shows_half_a_transaction(local_ovn_nb: LocalOvn) -> No
         together([work, look])
 
 
-def test_deciding_may_take_its_time_without_keeping_readers(local_ovn_nb: LocalOvn) -> None:
-    with connected(local_ovn_nb.nb) as nb:
+def test_deciding_may_take_its_time_without_keeping_readers(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.nb) as nb:
         asked, answer = threading.Event(), threading.Event()
 
         def slow(actual: Snapshot) -> ChangeSet:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nb_world import LIMIT_S, changed_schema, connected, decide, meddled, names, network, reconcile, routed
+from nb_world import LIMIT_S, Live, changed_schema, connected, decide, meddled, names, network, reconcile, routed
 
 from ovnk8s_topo.backends import OvsdbNb, ReconcileCommand
+from ovnk8s_topo.backends.contract import NbBackend
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable, NotReached, RowError
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -55,8 +56,8 @@ def everything() -> list[Row]:
     ]
 
 
-def test_every_table_comes_back_as_it_went(local_ovn_nb: LocalOvn) -> None:
-    with connected(local_ovn_nb.nb) as nb, connected(local_ovn_nb.nb) as other:
+def test_every_table_comes_back_as_it_went(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.nb) as nb, connected(live, local_ovn_nb.nb) as other:
         committed = reconcile(nb, everything())
         assert len(committed.changes) == len(everything())
         assert reconcile(other, everything()).changes.is_empty
@@ -69,8 +70,8 @@ def test_every_table_comes_back_as_it_went(local_ovn_nb: LocalOvn) -> None:
         assert left == {"Meter_Band", "Meter", "Copp"}
 
 
-def test_an_older_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with serve(monkeypatch, tmp_path, without=OLD) as ovn, connected(ovn.nb) as nb:
+def test_an_older_server(live: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with serve(monkeypatch, tmp_path, without=OLD) as ovn, connected(live, ovn.nb) as nb:
         rows = routed("a")
         reconcile(nb, rows)
         assert reconcile(nb, rows).changes.is_empty
@@ -87,24 +88,24 @@ def test_an_older_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     ids=["table", "column"],
 )
 def test_an_older_server_lacks_what_a_row_needs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row, path: str
+    live: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row, path: str
 ) -> None:
-    with serve(monkeypatch, tmp_path, without=OLD) as ovn, connected(ovn.nb) as nb:
+    with serve(monkeypatch, tmp_path, without=OLD) as ovn, connected(live, ovn.nb) as nb:
         with pytest.raises(RowError, match=r"5\.20\.0") as refused:
             reconcile(nb, [row, MeterBand(rate=25)])
         assert [problem.path for problem in refused.value.problems] == [path]
         assert not nb.snapshot(timeout_s=LIMIT_S).rows
 
 
-def test_a_newer_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with serve(monkeypatch, tmp_path, unknown=True) as ovn, connected(ovn.nb) as nb:
+def test_a_newer_server(live: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with serve(monkeypatch, tmp_path, unknown=True) as ovn, connected(live, ovn.nb) as nb:
         reconcile(nb, everything())
         assert reconcile(nb, everything()).changes.is_empty
 
 
 @pytest.mark.parametrize("online", [False, True], ids=["restarted", "converted under us"])
 def test_a_server_that_is_upgraded_and_downgraded(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, online: bool
+    live: Live, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, online: bool
 ) -> None:
     old = changed_schema(schema("ovn-nb"), tmp_path / "old.ovsschema", without=OLD)
     new = schema("ovn-nb")
@@ -117,7 +118,7 @@ def test_a_server_that_is_upgraded_and_downgraded(
         subprocess.run(["ovsdb-tool", "convert", str(ovn.directory / "nb.db"), str(target)], check=True)
         ovn.restart()
 
-    with serve(monkeypatch, tmp_path, without=OLD) as ovn, connected(ovn.nb) as nb:
+    with serve(monkeypatch, tmp_path, without=OLD) as ovn, connected(live, ovn.nb) as nb:
         reconcile(nb, network("a"))
         with pytest.raises(RowError):
             reconcile(nb, [LoadBalancerGroup(name="g")])
@@ -129,7 +130,7 @@ def test_a_server_that_is_upgraded_and_downgraded(
         assert names(nb.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["b"]
 
 
-def eventually(nb: OvsdbNb, rows: list[Row]) -> None:
+def eventually(nb: NbBackend, rows: list[Row]) -> None:
     """The news of a conversion takes a moment; a row that needs the new schema is refused until then."""
     for _ in range(100):
         try:
@@ -141,26 +142,26 @@ def eventually(nb: OvsdbNb, rows: list[Row]) -> None:
     reconcile(nb, rows)
 
 
-def test_a_server_without_our_database(local_ovn: LocalOvn) -> None:
-    with OvsdbNb(local_ovn.sb) as nb, pytest.raises(BackendUnavailable, match="no database OVN_Northbound"):
+def test_a_server_without_our_database(live: Live, local_ovn: LocalOvn) -> None:
+    with live(local_ovn.sb) as nb, pytest.raises(BackendUnavailable, match="no database OVN_Northbound"):
         nb.snapshot(timeout_s=0.5)
 
 
-def test_two_servers_in_one_process() -> None:
-    with LocalOvn() as here, LocalOvn() as there, connected(here.nb) as one, connected(there.nb) as other:
+def test_two_servers_in_one_process(live: Live) -> None:
+    with LocalOvn() as here, LocalOvn() as there, connected(live, here.nb) as one, connected(live, there.nb) as other:
         reconcile(one, network("here"))
         reconcile(other, network("there"))
         assert names(one.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["here"]
         assert names(other.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["there"]
 
 
-def test_several_remotes_are_tried_in_turn(local_ovn_nb: LocalOvn) -> None:
-    with connected(f"unix:/nonexistent,tcp:127.0.0.1:1,{local_ovn_nb.nb}") as nb:
+def test_several_remotes_are_tried_in_turn(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, f"unix:/nonexistent,tcp:127.0.0.1:1,{local_ovn_nb.nb}") as nb:
         reconcile(nb, network("a"))
 
 
-def test_host_names(local_ovn_nb: LocalOvn) -> None:
-    with connected(local_ovn_nb.tcp.replace("127.0.0.1", "localhost")) as nb:
+def test_host_names(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.tcp.replace("127.0.0.1", "localhost")) as nb:
         reconcile(nb, network("a"))
 
 
@@ -172,40 +173,40 @@ def files(ovn: LocalOvn) -> dict[str, Any]:
     return {"ca_cert": str(tls.ca), "certificate": str(tls.certificate), "private_key": str(tls.key)}
 
 
-def test_two_tls_connections_with_files_of_their_own() -> None:
+def test_two_tls_connections_with_files_of_their_own(live: Live) -> None:
     with (
         LocalOvn(tls=True) as here,
         LocalOvn(tls=True) as there,
-        connected(here.ssl, **files(here)) as one,
-        connected(there.ssl.replace("127.0.0.1", "localhost"), **files(there)) as other,
+        connected(live, here.ssl, **files(here)) as one,
+        connected(live, there.ssl.replace("127.0.0.1", "localhost"), **files(there)) as other,
     ):
         reconcile(one, network("here", 200))
         reconcile(other, network("there", 200))
         assert len(one.snapshot(timeout_s=LIMIT_S).rows) == len(other.snapshot(timeout_s=LIMIT_S).rows) == 201
         with (
-            OvsdbNb(here.ssl, **files(there)) as stranger,
+            live(here.ssl, **files(there)) as stranger,
             pytest.raises(BackendUnavailable, match="CERTIFICATE_VERIFY_FAILED"),
         ):
             stranger.snapshot(timeout_s=1)
 
 
-def test_tls_checks_the_name_of_the_server() -> None:
+def test_tls_checks_the_name_of_the_server(live: Live) -> None:
     with LocalOvn(tls=True) as ovn:
         # The same address, written in a way that the certificate does not name.
         with (
-            OvsdbNb(ovn.ssl.replace("127.0.0.1", "127.1"), **files(ovn)) as nb,
+            live(ovn.ssl.replace("127.0.0.1", "127.1"), **files(ovn)) as nb,
             pytest.raises(BackendUnavailable, match=r"certificate is not valid for '127\.1'"),
         ):
             nb.snapshot(timeout_s=0.5)
-        with connected(ovn.ssl, **files(ovn)) as nb:
+        with connected(live, ovn.ssl, **files(ovn)) as nb:
             reconcile(nb, network("a"))
 
 
 # --- confirmation by northd ---
 
 
-def test_waiting_for_northd(local_ovn: LocalOvn) -> None:
-    with connected(local_ovn.nb) as nb:
+def test_waiting_for_northd(live: Live, local_ovn: LocalOvn) -> None:
+    with connected(live, local_ovn.nb) as nb:
         committed = nb.commit(decide(network("a")), timeout_s=LIMIT_S, confirm=True)
         assert committed.nb_cfg == int(local_ovn.nbctl("get", "NB_Global", ".", "nb_cfg"))
         nb.wait("sb", committed.nb_cfg, timeout_s=LIMIT_S)
@@ -219,8 +220,8 @@ def test_waiting_for_northd(local_ovn: LocalOvn) -> None:
             nb.wait("hv", committed.nb_cfg, timeout_s=0.2)
 
 
-def test_a_database_that_no_northd_has_seen(local_ovn_nb: LocalOvn) -> None:
-    with connected(local_ovn_nb.nb) as nb:
+def test_a_database_that_no_northd_has_seen(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.nb) as nb:
         numbers = [nb.commit(decide(network(name)), timeout_s=LIMIT_S, confirm=True).nb_cfg for name in "abc"]
         assert numbers == [1, 2, 3]
         assert nb.snapshot(timeout_s=LIMIT_S).nb_cfg == 3
@@ -247,7 +248,7 @@ def test_our_command_in_a_transaction_of_another_api(local_ovn_nb: LocalOvn) -> 
             transaction.add(command)
         assert isinstance(command.result, ChangeSet)
         assert (command.attempts, len(command.result)) == (2, 2)
-        with connected(local_ovn_nb.nb) as nb:
+        with connected(OvsdbNb, local_ovn_nb.nb) as nb:
             assert names(nb.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["a", "theirs"]
             assert reconcile(nb, network("a")).changes.is_empty
     finally:
@@ -261,30 +262,33 @@ def test_our_command_in_a_transaction_of_another_api(local_ovn_nb: LocalOvn) -> 
     ("connection", "why"),
     [("nb.sock", "unix:FILE"), ("tcp:6641", "HOST:PORT"), ("tcp:host:x", "HOST:PORT"), ("ssl:h:1", "needs ca_cert")],
 )
-def test_a_connection_that_is_none(connection: str, why: str) -> None:
+def test_a_connection_that_is_none(live: Live, connection: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        OvsdbNb(connection)
+        live(connection)
 
 
 @pytest.mark.parametrize(
     ("connection", "warned"),
     [("tcp:192.0.2.1:6641", True), ("tcp:127.0.0.1:1", False), ("tcp:[::1]:1", False), ("unix:/nonexistent", False)],
 )
-def test_plain_tcp_to_elsewhere_is_warned_of(caplog: pytest.LogCaptureFixture, connection: str, warned: bool) -> None:
-    with caplog.at_level(logging.WARNING, logger="ovnk8s_topo"), closing(OvsdbNb(connection)):
+def test_plain_tcp_to_elsewhere_is_warned_of(
+    live: Live, caplog: pytest.LogCaptureFixture, connection: str, warned: bool
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="ovnk8s_topo"), closing(live(connection)):
         pass
     assert ("neither encrypted nor authenticated" in caplog.text) is warned
 
 
-def test_importing_the_backends_is_cheap_and_faults_print_nothing() -> None:
-    program = """
+def test_importing_the_backends_is_cheap_and_faults_print_nothing(live: Live) -> None:
+    program = f"""
 import sys
 from ovnk8s_topo import backends
+from ovnk8s_topo.errors import BackendUnavailable
 assert not any(name.partition(".")[0] in ("ovs", "ovsdbapp") for name in sys.modules)
-with backends.OvsdbNb("tcp:192.0.2.1:6641,unix:/nonexistent") as nb:
+with backends.{live.__name__}("tcp:192.0.2.1:6641,unix:/nonexistent") as nb:
     try:
         nb.snapshot(timeout_s=0.3)
-    except backends.ovsdb.BackendUnavailable:
+    except BackendUnavailable:
         pass
 """
     done = subprocess.run([sys.executable, "-Werror", "-c", program], capture_output=True, text=True, check=False)
@@ -292,17 +296,17 @@ with backends.OvsdbNb("tcp:192.0.2.1:6641,unix:/nonexistent") as nb:
 
 
 def test_one_info_line_for_a_commit_and_none_for_nothing(
-    local_ovn_nb: LocalOvn, caplog: pytest.LogCaptureFixture
+    live: Live, local_ovn_nb: LocalOvn, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with connected(local_ovn_nb.nb) as nb, caplog.at_level(logging.INFO, logger="ovnk8s_topo"):
+    with connected(live, local_ovn_nb.nb) as nb, caplog.at_level(logging.INFO, logger="ovnk8s_topo"):
         reconcile(nb, network("a"))
         reconcile(nb, network("a"))
     assert [record.message.partition(",")[0] for record in caplog.records] == ["commit: +3 ~0 -0"]
 
 
-def test_a_new_row_with_nothing_but_defaults_is_seen(local_ovn_nb: LocalOvn) -> None:
+def test_a_new_row_with_nothing_but_defaults_is_seen(live: Live, local_ovn_nb: LocalOvn) -> None:
     # python-ovs counts no change for such a row
-    with connected(local_ovn_nb.nb) as nb:
+    with connected(live, local_ovn_nb.nb) as nb:
         local_ovn_nb.nbctl("create", "Logical_Switch", 'name=""')
         deadline = time.monotonic() + LIMIT_S
         while not nb.snapshot(timeout_s=LIMIT_S).rows:
@@ -310,10 +314,10 @@ def test_a_new_row_with_nothing_but_defaults_is_seen(local_ovn_nb: LocalOvn) -> 
             time.sleep(0.005)
 
 
-def test_rows_of_others_are_read_whole(local_ovn_nb: LocalOvn) -> None:
+def test_rows_of_others_are_read_whole(live: Live, local_ovn_nb: LocalOvn) -> None:
     local_ovn_nb.nbctl("ls-add", "theirs", "--", "acl-add", "theirs", "to-lport", "1", "ip4", "drop")
     local_ovn_nb.nbctl("create", "Logical_Switch", 'name=""')
-    with connected(local_ovn_nb.nb) as nb:
+    with connected(live, local_ovn_nb.nb) as nb:
         actual: Snapshot = nb.snapshot(timeout_s=LIMIT_S)
         (theirs,) = actual.named(Key("Logical_Switch", "theirs"))
         acl = local_ovn_nb.nbctl("--bare", "--columns=_uuid", "list", "ACL").strip()

@@ -212,6 +212,13 @@ def test_two_wishes_for_one_mac_are_a_problem_of_both(network: Network) -> None:
     ]
 
 
+def test_of_very_many_wishes_for_one_mac_a_problem_names_three() -> None:
+    done = plan(*(asking(name, mac=MAC) for name in "abcdef"))
+    assert not done.grants
+    others = ", ".join(f"Pod default/{name} (default/l2)" for name in "bcd")
+    assert f"{done.problems[0].path}: {done.problems[0].why}" == in_use("a", MAC, f"{others} and 2 more")
+
+
 def test_whoever_has_a_mac_keeps_it() -> None:
     before = plan(asking("b", mac=MAC))
     done = replan(before, asking("a", mac=MAC), asking("b", mac=MAC))

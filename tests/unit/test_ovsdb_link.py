@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ovnk8s_topo.backends.attempts import Refusal, refusal_of
 from ovnk8s_topo.backends.ovsdb_link import _WholeCharacters, new_poller, split_remotes, whole_length
-from ovnk8s_topo.backends.ovsdb_replica import Refusal, refusal_of
 
 TEXT = "aé漢😀z"
 

@@ -175,6 +175,18 @@ def test_the_annotation_of_a_layer3_pod(style: Any, role: str) -> None:
     )
 
 
+@pytest.mark.parametrize("gateways", [(), ("10.33.2.9",), ("fd01::9", "10.33.2.9")])
+def test_what_is_not_read_again_is_as_if_it_were(gateways: tuple[str, ...]) -> None:
+    slices = [subnet_from_text("10.33.2.0/24"), subnet_from_text("fd01::/64")]
+    result = result_of(DUAL, "10.33.2.3 fd01::3", slices=slices, interface="eth1", default_route=gateways)
+    assert [status_from_attachment(result)] == [
+        *statuses_from_result(cni_result(result, sandbox=SANDBOX), result.nad_key)
+    ]
+    given = given_from_result(result)
+    assert given == Given(**dict(given))
+    assert [type(route) for route in given.routes] == [Route] * 3
+
+
 def test_the_status_of_a_second_use_bears_the_definition_s_name() -> None:
     pod = Pod(name="p", node="n", networks="bare,bare@eth7")
     (_, (key, attachment)) = pod.keyed_attachments()

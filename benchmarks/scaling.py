@@ -1,0 +1,110 @@
+"""Ten times as many rows cost ten times as much, in every phase: a quadratic step would cost a hundred times."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network, summarize_address_range
+from typing import TypeVar
+
+from benchmarks.backends import BACKENDS, DEFAULT
+from benchmarks.child import Job, once
+from benchmarks.clusters import OWNER, Shape, topology_of
+from benchmarks.measure import Block, Effort, ratio_line, samples_of
+from benchmarks.servers import empty, guarded
+from benchmarks.usage import Figures
+from ovnk8s_topo import Layer2, Plan, Reconciler, Topology
+from ovnk8s_topo.diff import Rules, diff
+from ovnk8s_topo.nb.ownership import marked
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot
+from ovnk8s_topo.planner.desired import desired_from_topology
+
+PAIRS = (
+    (Shape("layer3", 50, 2_000), Shape("layer3", 500, 20_000)),
+    (Shape("layer2", 50, 2_000), Shape("layer2", 500, 20_000)),
+)
+TINY = ((Shape("layer3", 2, 6), Shape("layer3", 20, 60)), (Shape("layer2", 2, 6), Shape("layer2", 20, 60)))
+
+TARGET = 12.0
+
+T = TypeVar("T")
+
+
+def blocks(effort: Effort) -> Iterator[Block]:
+    """Measure this section."""
+    for few, many in TINY if effort.quick else PAIRS:
+        taken: dict[Shape, list[Figures]] = {few: [], many: []}
+        for _ in range(effort.turns(5)):
+            for shape, figures in taken.items():
+                with empty() as ovn:
+                    figures.append(once(Job("scaling", ovn.nb, shape, backend=DEFAULT)))
+        lines = (
+            ratio_line(phase, samples_of(taken[many], phase), samples_of(taken[few], phase), few.title, at_most=TARGET)
+            for phase in taken[few][0]
+        )
+        yield Block(f"{many.title}, {DEFAULT}", tuple(lines))
+
+
+def ready(job: Job) -> Callable[[], Figures]:
+    """Import; the round goes through all phases, from the description to a pod more."""
+    return lambda: {**_pure_phases(job), **_live_phases(job)}
+
+
+def _pure_phases(job: Job) -> Figures:
+    """Time what knows no server."""
+    watch, nothing = _Watch(), Snapshot.of([])
+    topology = watch("validate the topology", job.shape.topology)
+    desired = watch("plan: rows", lambda: desired_from_topology(topology))
+    rows = RowSet(marked(row, OWNER) for row in desired.rows.values())
+    changes = watch("diff", lambda: diff(rows, nothing, Rules(owner=OWNER)))
+    operations = watch("encode: operations", lambda: guarded(changes, nothing))
+    watch("encode: JSON", lambda: json.dumps(operations))
+    plan = Plan(OWNER, changes, desired, topology=topology)
+    watch("the plan as text", lambda: str(plan))
+    watch("what pods are told", plan.told.pod_annotations)
+    crowded = topology_of(_crowded(job.shape.pods), job.shape.pods, job.shape.nodes)
+    watch("plan: a tenth get no address", lambda: _refused(crowded))
+    return watch.taken
+
+
+def _crowded(pods: int) -> Layer2:
+    """Return a network with addresses for nine tenths of so many pods."""
+    whole = IPv4Network("10.0.0.0/16")
+    first = whole.network_address + pods * 9 // 10
+    excluded = summarize_address_range(first, whole.broadcast_address)
+    return Layer2(name="net", subnets=str(whole), exclude_subnets=[str(subnet) for subnet in excluded])
+
+
+def _refused(topology: Topology) -> None:
+    if not desired_from_topology(topology).problems:
+        raise AssertionError("everybody got an address")
+
+
+def _live_phases(job: Job) -> Figures:
+    """Time what needs one: the database is empty before and after."""
+    watch, topology = _Watch(), job.shape.topology()
+    connect = BACKENDS[job.backend]
+    with Reconciler(connect(job.connection), owner=OWNER, timeout_s=600) as reconciler:
+        watch("apply to an empty database", lambda: reconciler.apply(topology))
+        watch("apply again", lambda: reconciler.apply(topology))
+    with Reconciler(connect(job.connection), owner=OWNER, timeout_s=600) as reconciler:
+        watch("replica", lambda: reconciler.nb.snapshot(timeout_s=600))
+        watch("apply after a restart", lambda: reconciler.apply(topology))
+        pod = job.shape.newcomer()
+        watch("one pod more", lambda: reconciler.put(pod))
+        watch("destroy", reconciler.destroy)
+    return watch.taken
+
+
+class _Watch:
+    """Does things and remembers how long each took."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, float] = {}
+
+    def __call__(self, name: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        done = work()
+        self.taken[name] = time.perf_counter() - start
+        return done

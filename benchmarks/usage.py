@@ -1,0 +1,68 @@
+"""What a piece of work used: time, processor and memory of this process, processor of the server. Linux only."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+Figures = Mapping[str, float]
+"""What was measured, by name: `wall_s`, `cpu_s`, `server_s`, `peak` (bytes) and what a task adds."""
+
+
+def metered(work: Callable[[], object], server: int) -> Figures:
+    """Do some work and return what it took.
+
+    server  process id of the server that it talks to
+
+    peak: bytes of resident memory at the worst moment, beyond those before the work.
+    cpu_s: of this process and of its children that have ended.
+    """
+    gc.collect()
+    reset_peak()
+    before, server_before, cpu = resident(), cpu_of(server), own_cpu()
+    start = time.perf_counter()
+    work()
+    wall = time.perf_counter() - start
+    return {
+        "wall_s": wall,
+        "cpu_s": own_cpu() - cpu,
+        "server_s": cpu_of(server) - server_before,
+        "peak": peak_resident() - before,
+    }
+
+
+def own_cpu() -> float:
+    """Return the seconds that this process and its ended children were on a processor."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def cpu_of(process: int) -> float:
+    """Return the seconds that a process was on a processor, all threads (Documentation/scheduler/sched-stats.rst)."""
+    threads = os.listdir(f"/proc/{process}/task")
+    texts = (Path(f"/proc/{process}/task/{thread}/schedstat").read_text() for thread in threads)
+    return sum(int(text.split()[0]) for text in texts) / 1e9
+
+
+def reset_peak() -> None:
+    """Let `peak_resident` start from now (proc_pid_clear_refs(5)); getrusage would also count before an exec."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_resident() -> int:
+    """Return the most bytes that were in memory since `reset_peak`."""
+    return _status("VmHWM")
+
+
+def resident() -> int:
+    """Return the bytes in memory."""
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))

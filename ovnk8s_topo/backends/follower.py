@@ -1,0 +1,305 @@
+"""What is said between us and a server, so that our copy of its rows follows it.
+
+Law: messages in, messages out; no socket, no clock, no lock. A copy is complete from the reply to our request to be
+told of changes until the connection ends, and each message after that moves it by one whole transaction.
+
+The requests: ovsdb-server(7) sections 4.1.12 to 4.1.17 (monitor_cond_since and older ways), 4.1.9 (set_db_change_aware)
+and ovsdb(7), "Service Models" (the database `_Server`, which tells whether a server is its cluster's leader).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ovnk8s_topo.backends.attempts import Base
+from ovnk8s_topo.backends.ops import DATABASE, GLOBAL, GLOBAL_COLUMNS, Operation, Schema, wanted_columns
+from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import TABLES
+
+WANTED: Mapping[str, tuple[str, ...]] = {
+    **{table.name: tuple(wanted_columns(table)) for table in TABLES.values()},
+    GLOBAL: GLOBAL_COLUMNS,
+}
+"""Table -> columns that are copied, as far as the server has them."""
+
+SERVER = "_Server"
+SERVER_COLUMNS = ("name", "model", "connected", "leader", "cid", "index")
+
+_METHODS = ("monitor_cond_since", "monitor_cond", "monitor")
+"""Newest first: the second has no transaction ids, the third is that of RFC 7047 (servers before OVS 2.6)."""
+
+_NO_TRANSACTION = "00000000-0000-0000-0000-000000000000"
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+Answer = Callable[[Any, Any], None]
+"""Takes result and error of a reply."""
+
+
+class Unfit(Exception):
+    """The server is of no use now; the text says why. Another one may be."""
+
+
+class Pending:
+    """A transaction on its way.
+
+    results  the server's, one for each operation and perhaps one for the commit; [] if the connection broke, None yet
+    """
+
+    __slots__ = ("results",)
+
+    def __init__(self) -> None:
+        self.results: list[Any] | None = None
+
+    def answered(self, result: Any, error: Any) -> None:
+        """Take the server's reply."""
+        refused = [{"error": "transaction refused", "details": str(error)}]
+        self.results = result if isinstance(result, list) else refused
+
+
+def request(method: str, params: list[Any], number: int) -> bytes:
+    """Return a request of JSON-RPC 1.0, as RFC 7047 section 4 uses it."""
+    return _encode({"method": method, "params": params, "id": number}).encode("ascii")
+
+
+class Follower:
+    """A copy of the Northbound rows of whatever server we are connected to.
+
+    send         takes what is to be sent
+    leader_only  refuse a cluster's followers
+
+    rows      the copy, `complete` or of some earlier time
+    schema    what the server can hold
+    """
+
+    def __init__(self, send: Callable[[bytes], None], *, leader_only: bool) -> None:
+        self.rows = ReplicaRows()
+        self.schema = Schema({}, "unknown")
+        self.complete = False
+        self._send, self._leader_only = send, leader_only
+        self._numbers = itertools.count(1)
+        self._answers: dict[object, Answer] = {}
+        self._pending: set[Pending] = set()
+        self._document: Any = None
+        self._asked_as = ""
+        self._last_transaction = _NO_TRANSACTION
+        self._databases: dict[str, dict[str, Any]] = {}
+        self._unknown = {"server", "schema"}
+        self._behind = 0
+        self._newest: tuple[Any, int] = (None, 0)
+        self._fresh = ReplicaRows()
+        self._streamed: list[RowChange] = []
+
+    # Connections ----------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Introduce ourselves on a new connection."""
+        self.end()
+        columns = [{"columns": list(SERVER_COLUMNS)}]
+        self._ask("monitor_cond", [SERVER, SERVER, {"Database": columns}], self._servers_known)
+        self._ask("get_schema", [DATABASE], self._schema_known)
+        # Without it the server cuts us off whenever any of its databases comes or goes.
+        self._ask("set_db_change_aware", [True], lambda *_: None)
+
+    def end(self) -> None:
+        """Note that the connection is gone."""
+        self.complete = False
+        self._answers.clear()
+        for pending in self._pending:
+            pending.results = []
+        self._pending.clear()
+        self._streamed.clear()
+        self._databases = {}
+        self._unknown = {"server", "schema"}
+        self._behind = 0
+
+    def forget(self) -> None:
+        """Fetch all rows again on the next connection."""
+        self._last_transaction = _NO_TRANSACTION
+
+    def prepare(self, operations: list[Operation]) -> tuple[int, bytes]:
+        """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
+        number = next(self._numbers)
+        return number, request("transact", [DATABASE, *operations], number)
+
+    def start(self, number: int, message: bytes) -> Pending:
+        """Send a transaction."""
+        pending = Pending()
+        self._pending.add(pending)
+
+        def answered(result: Any, error: Any) -> None:
+            self._pending.discard(pending)
+            pending.answered(result, error)
+
+        self._answers[number] = answered
+        self._send(message)
+        return pending
+
+    def base(self) -> Base[Snapshot] | None:
+        """Return the rows, None while they are not complete."""
+        if not self.complete or self._behind:
+            return None
+        snapshot = self.rows.snapshot()
+        return Base(snapshot, self.schema, snapshot.serial, self.numbers())
+
+    def catch_up(self) -> None:
+        """Give no rows until the server has told us all that it knows by now, as after a commit on another connection.
+
+        It flushes what it has to tell a client before it answers that client, be it an echo.
+        """
+
+        def caught_up(_result: Any, _error: Any) -> None:
+            self._behind -= 1
+
+        if self.complete:
+            self._behind += 1
+            self._ask("echo", [], caught_up)
+
+    def numbers(self) -> Mapping[str, int]:
+        """Return the columns of NB_Global that confirm changes, nothing while there is no such row."""
+        return next(iter(self.rows.numbers.values()), {})
+
+    def _ask(self, method: str, params: list[Any], answer: Answer) -> None:
+        number = next(self._numbers)
+        self._answers[number] = answer
+        self._send(request(method, params, number))
+
+    # Messages -------------------------------------------------------------------------------------------------------
+
+    def handle(self, message: Any) -> None:
+        """Take a message of the server.
+
+        Unfit   this server is of no use
+        Astray  the rows have to be fetched anew
+        """
+        method = message.get("method")
+        if method is None:
+            answer = self._answers.pop(message.get("id"), None)
+            if answer is not None:
+                answer(message.get("result"), message.get("error"))
+        elif method == "echo":
+            reply = {"id": message.get("id"), "result": message.get("params"), "error": None}
+            self._send(_encode(reply).encode("ascii"))
+        elif method in ("update", "update2", "update3"):
+            self._updated(message["params"])
+        elif method == "monitor_canceled":
+            raise Unfit(f"database {message['params'][0]} was removed or has another schema now")
+
+    def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
+        """Take one row of a long message that is still on its way; see `json_stream.Keep`."""
+        change = row_change(table, uuid, update, text)
+        if "initial" in update or (self._asked_as == "monitor" and not self.complete):
+            self._fresh.load(change)
+        else:
+            self._streamed.append(change)
+
+    def _updated(self, params: list[Any]) -> None:
+        if params[0] == SERVER:
+            self._note_servers(params[-1])
+            self._check_server()
+        elif self.complete:
+            # ovsdb-server writes what changed before it replies to the transaction that changed it: when our own
+            # transaction's reply comes, its rows are here.
+            self.rows.apply(self._changes(params[-1]))
+            if len(params) == 3:
+                self._last_transaction = params[1]
+
+    def _changes(self, tables: Mapping[str, Mapping[str, Any]]) -> list[RowChange]:
+        """Return what a message says of rows, streamed ones included."""
+        changes = [row_change(table, uuid, update) for table, rows in tables.items() for uuid, update in rows.items()]
+        streamed, self._streamed = self._streamed, []
+        return streamed + changes
+
+    # The server -----------------------------------------------------------------------------------------------------
+
+    def _servers_known(self, result: Any, error: Any) -> None:
+        # Servers before OVS 2.9 have no such database, and no clusters.
+        if not error:
+            self._note_servers(result)
+            self._check_server()
+        self._learned("server")
+
+    def _note_servers(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
+        databases = self._databases
+        for uuid, update in tables.get("Database", {}).items():
+            change = row_change("Database", uuid, update)
+            if change.kind == "delete":
+                databases.pop(uuid, None)
+            else:
+                before = databases.get(uuid, {}) if change.kind == "modify" else {}
+                databases[uuid] = {**before, **change.row}
+
+    def _check_server(self) -> None:
+        ours = next((row for row in self._databases.values() if row.get("name") == DATABASE), None)
+        if ours is None:
+            raise Unfit(f"no database {DATABASE}")
+        if ours.get("model") in ("clustered", "relay") and not ours.get("connected"):
+            raise Unfit("not connected to the other servers of its cluster")
+        if ours.get("model") == "clustered":
+            if self._leader_only and not ours.get("leader"):
+                raise Unfit("not the leader of its cluster")
+            self._check_age(ours.get("cid"), ours.get("index"))
+
+    def _check_age(self, cluster: Any, index: Any) -> None:
+        """Refuse a server that is behind what we have seen of the same cluster: its rows would go back in time."""
+        number = index if isinstance(index, int) else 0
+        if self._newest[0] == cluster and number < self._newest[1]:
+            raise Unfit("behind what another server of its cluster has told")
+        self._newest = (cluster, number)
+
+    def _schema_known(self, document: Any, error: Any) -> None:
+        if error:
+            raise Unfit(f"no database {DATABASE}: {_said(error)}")
+        if document != self._document:
+            self._document, self.schema = document, Schema.from_json(document)
+            self.forget()
+        self._learned("schema")
+
+    # The rows -------------------------------------------------------------------------------------------------------
+
+    def _learned(self, what: str) -> None:
+        self._unknown.discard(what)
+        if not self._unknown:
+            self._ask_for_rows(iter(_METHODS))
+
+    def _ask_for_rows(self, methods: Iterator[str]) -> None:
+        method = self._asked_as = next(methods)
+        columns = {
+            table: [column for column in wanted if self.schema.has(table, column)] for table, wanted in WANTED.items()
+        }
+        params: list[Any] = [DATABASE, DATABASE, {table: [{"columns": c}] for table, c in columns.items() if c}]
+        if method == "monitor_cond_since":
+            params.append(self._last_transaction)
+        self._fresh = ReplicaRows(self.rows.serial + 1)
+
+        def answered(result: Any, error: Any) -> None:
+            if error:
+                if _said(error) != "unknown method" or method == _METHODS[-1]:
+                    raise Unfit(f"cannot be followed: {_said(error)}")
+                self._ask_for_rows(methods)
+            else:
+                self._fetched(result, method)
+
+        self._ask(method, params, answered)
+
+    def _fetched(self, result: Any, method: str) -> None:
+        found, transaction, tables = result if method == "monitor_cond_since" else (False, _NO_TRANSACTION, result)
+        changes = self._changes(tables)
+        if found:
+            self.rows.apply(changes)
+        else:
+            for change in changes:
+                self._fresh.load(change)
+            self.rows = self._fresh
+        self._fresh = ReplicaRows()
+        self._last_transaction = transaction
+        self.complete = True
+
+
+def _said(error: Any) -> str:
+    """Return what an <error> says, which is a text or an object (RFC 7047 section 3.1)."""
+    return str(error.get("error", error)) if isinstance(error, dict) else str(error)

@@ -1,0 +1,213 @@
+"""From pieces of text to JSON-RPC messages, without holding a long one as a whole.
+
+Law: any division of a stream into pieces gives the same messages, in time proportional to the stream.
+
+JSON has no frames: a message ends where its value ends. Short messages go to the C scanner of the standard library in
+one go. A long one (the first copy of a database has 56 MB at 100,000 ports) is walked: the scanner is given one row
+at a time, the row goes to `keep`, and its text is forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+Keep = Callable[[str, str, dict[str, Any], str], None]
+"""Takes table, uuid and update of one row of a message that is still on its way, and the text of the row.
+
+The text is "" where the update is not a new row.
+"""
+
+_LONG = 1 << 16
+"""Characters of an incomplete message from which on it is walked."""
+
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_IS_UUID = re.compile(_UUID)
+_SPACE = re.compile(r"[ \t\r\n]*")
+_ROW = re.compile(rf'[ \t\r\n,]*"({_UUID})"\s*:\s*')
+_NEW_ROW = re.compile(r'\{\s*"(initial|insert|new)"\s*:\s*(?=\{)')
+_CLOSE = re.compile(r"\s*\}")
+
+_LONGEST_TOKEN = 16
+"""More characters than any piece of JSON has that the scanner may find cut off, strings apart."""
+
+_scan = json.JSONDecoder().raw_decode
+
+
+class _Cut(Exception):
+    """The text ends inside a value."""
+
+
+class MessageStream:
+    """The messages of one connection. After a ValueError the stream is of no use any more."""
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._text = ""
+        self._at = 0
+        self._pieces: list[str] = []
+        self._size = self._due = 0
+        self._walk: Generator[None, None, Any] | None = None
+
+    def feed(self, piece: str) -> Iterator[Any]:
+        """Take the next piece and yield the messages that it completes, each before the next one is looked at.
+
+        ValueError  the stream is not JSON
+        """
+        self._pieces.append(piece)
+        self._size += len(piece)
+        # Every try reads what there is from the start, so it must have doubled since the last, or look complete.
+        if self._size < self._due and not piece.endswith(("}", "\n")):
+            return
+        self._text = "".join([self._text[self._at :], *self._pieces])
+        self._at = 0
+        self._pieces.clear()
+        try:
+            while True:
+                yield self._next()
+        except _Cut:
+            self._size = len(self._text) - self._at
+            self._due = 2 * self._size
+
+    def _next(self) -> Any:
+        if self._walk is None:
+            self._skip_space()
+            try:
+                return self._take()
+            except _Cut:
+                if len(self._text) - self._at < _LONG:
+                    raise
+            self._walk = self._value("")
+        try:
+            next(self._walk)
+        except StopIteration as end:
+            self._walk = None
+            return end.value
+        raise _Cut
+
+    # The scanner ---------------------------------------------------------------------------------------------------
+
+    def _take(self) -> Any:
+        value, self._at = self._scanned(self._at)
+        return value
+
+    def _scanned(self, at: int) -> tuple[Any, int]:
+        """Return the value at a place and where it ends. _Cut  the text ends before."""
+        try:
+            value, end = _scan(self._text, at)
+        except json.JSONDecodeError as error:
+            if not error.msg.startswith("Unterminated string"):
+                self._check_cut(error.pos)
+            raise _Cut from None
+        if end == len(self._text) and self._text[end - 1] not in '"}]':
+            raise _Cut  # more digits may come
+        return value, end
+
+    def _check_cut(self, place: int) -> None:
+        if len(self._text) - place > _LONGEST_TOKEN:
+            raise ValueError(f"not JSON: {self._text[place : place + 40]!r}")
+
+    def _skip_space(self) -> str:
+        """Go to the next character that means something, and return it. _Cut  there is none yet."""
+        match = _SPACE.match(self._text, self._at)
+        assert match
+        self._at = match.end()
+        if self._at == len(self._text):
+            raise _Cut
+        return self._text[self._at]
+
+    # The walk: generators that yield when they need more text --------------------------------------------------------
+
+    def _mark(self) -> Generator[None, None, str]:
+        while True:
+            try:
+                return self._skip_space()
+            except _Cut:
+                yield
+
+    def _value(self, name: str) -> Generator[None, None, Any]:
+        """Read one value, the whole of it if it is there, else its members one by one."""
+        mark = yield from self._mark()
+        while True:
+            try:
+                return self._take()
+            except _Cut:
+                if mark == "{":
+                    return (yield from self._object(name))
+                if mark == "[":
+                    return (yield from self._array())
+                yield
+
+    def _array(self) -> Generator[None, None, list[Any]]:
+        members: list[Any] = []
+        self._at += 1
+        while (yield from self._mark()) != "]":
+            members.append((yield from self._value("")))
+            yield from self._separator("]")
+        self._at += 1
+        return members
+
+    def _object(self, name: str) -> Generator[None, None, dict[str, Any]]:
+        """Read an object; members that are called by a uuid are rows of the table `name`, and go to `keep`."""
+        members: dict[str, Any] = {}
+        self._at += 1
+        while (yield from self._mark()) != "}":
+            key, end = yield from self._name()
+            if _IS_UUID.fullmatch(key):
+                yield from self._rows(name)
+                continue
+            self._at = end
+            if (yield from self._mark()) != ":":
+                raise ValueError("not JSON: a member without a value")
+            self._at += 1
+            members[key] = yield from self._value(key)
+            yield from self._separator("}")
+        self._at += 1
+        return members
+
+    def _name(self) -> Generator[None, None, tuple[str, int]]:
+        """Return the name of a member and where it ends, without going on."""
+        while True:
+            try:
+                name, end = self._scanned(self._at)
+            except _Cut:
+                yield
+                continue
+            if not isinstance(name, str):
+                raise ValueError("not JSON: a member without a name")
+            return name, end
+
+    def _separator(self, end: str) -> Generator[None, None, None]:
+        mark = yield from self._mark()
+        if mark == ",":
+            self._at += 1
+        elif mark != end:
+            raise ValueError(f"not JSON: {mark!r} between members")
+
+    def _rows(self, table: str) -> Generator[None, None, None]:
+        while True:
+            try:
+                while match := _ROW.match(self._text, self._at):
+                    self._row(table, match[1], match.end())
+                if self._skip_space() == "}":
+                    return
+                if len(self._text) - self._at > 100:
+                    raise ValueError(f"not a row: {self._text[self._at : self._at + 40]!r}")
+            except _Cut:
+                pass
+            yield
+
+    def _row(self, table: str, uuid: str, at: int) -> None:
+        new = _NEW_ROW.match(self._text, at)
+        if new:
+            row, end = self._scanned(new.end())
+            close = _CLOSE.match(self._text, end)
+            if close:
+                self._at = close.end()
+                self._keep(table, uuid, {new[1]: row}, self._text[new.end() : end])
+                return
+        update, end = self._scanned(at)
+        self._at = end
+        self._keep(table, uuid, update, "")

@@ -1,0 +1,300 @@
+"""The line to a server: who reads what comes, and how callers wait for it.
+
+Law: whoever waits reads. No message changes threads on its way to the one who needs it, nobody holds the lock while
+waiting, and a call ends by its own deadline. A thread of our own wakes about once a second and does what is due when
+nobody else does: answers probes, takes in what others have changed, reconnects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from ovnk8s_topo.backends.attempts import Base, Carrier, Deadline
+from ovnk8s_topo.backends.follower import Follower, Pending, Unfit
+from ovnk8s_topo.backends.json_stream import Keep
+from ovnk8s_topo.backends.lane import Lane
+from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
+from ovnk8s_topo.backends.replica_rows import Astray
+from ovnk8s_topo.errors import BackendUnavailable
+from ovnk8s_topo.nb.rowset import Snapshot
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_IDLE_S = 1.0
+"""How often the thread looks after a connection that is up, and how often a session's timers are looked at."""
+
+_BUSY_S = 0.1
+"""The same while there is no complete copy."""
+
+
+_MUCH = 1 << 15
+"""Bytes in one look from which on a server may have more for us than the kernel takes: some hundred kB, or less."""
+
+_MANY = 2000
+"""Operations from which on a transaction gets a lane: opening one for fewer takes longer than our own echo."""
+
+
+class Line:
+    """A session and the copy that it keeps; what `attempts.Way` asks for."""
+
+    def __init__(
+        self,
+        connection: str,
+        remotes: list[str],
+        make_session: Callable[[list[str], Keep], WireSession],
+        *,
+        leader_only: bool,
+    ) -> None:
+        self.connection = connection
+        self._follower = Follower(self._write, leader_only=leader_only)
+        self._make_session = make_session
+        self._session = make_session(remotes, self._follower.keep)
+        self._wire: Wire | None = None
+        self._lanes: set[Lane] = set()
+        self._takes_lanes = True
+        self._closed = False
+        self._lock = threading.RLock()
+        """For session and follower; held for moments."""
+        self._reading = threading.Lock()
+        """For whoever waits for the socket; the only one to change `_session.wire`."""
+        self._ticked = threading.Condition()
+        self._ticks = 0
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._look_after, name=f"DirectNb {connection}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End everything. Calling it again is no error."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._session.drop("closed")
+            for lane in self._lanes:
+                lane.abandon()
+        self._wake.set()
+        self._thread.join()
+        with self._reading, self._lock:
+            self._session.close()
+        self._tick()
+
+    # For attempts ----------------------------------------------------------------------------------------------------
+
+    def base(self, deadline: Deadline) -> Base[Snapshot] | None:
+        """Return the rows as soon as they are complete; see `attempts.Way.base`."""
+        self._read_now()
+        return self.when(self._follower.base, deadline)
+
+    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+        """Send one transaction; see `attempts.Way.send`."""
+        number, message = self._follower.prepare(operations)
+        with self._lock:
+            if not self._follower.complete or not deadline.left():
+                return None
+            wire, pending = self._wire, self._follower.start(number, message)
+        if wire is not None and wire.has_unsent:
+            self._send_rest(wire, deadline)
+        return pending
+
+    def _send_rest(self, wire: Wire, deadline: Deadline) -> None:
+        # A server stops reading from those who do not read what it sends, so somebody has to, meanwhile.
+        while wire.has_unsent and not wire.status and deadline.left():
+            if self._reading.acquire(blocking=False):
+                self._read(min(_BUSY_S, deadline.left()))
+            else:
+                wire.drain(min(_BUSY_S, deadline.left()))
+
+    def carrier(self, operations: int) -> AbstractContextManager[Carrier]:
+        """Return what carries so many operations: this line or, if they are many, a lane of their own."""
+        if operations >= _MANY and self._takes_lanes:
+            return self._lane()
+        self._takes_lanes = True
+        return contextlib.nullcontext(self)
+
+    @contextlib.contextmanager
+    def _lane(self) -> Iterator[Lane]:
+        lane = Lane(self._make_session([self._session.get_name()], _keep_nothing))
+        with self._lock:
+            self._lanes.add(lane)
+        try:
+            yield lane
+        finally:
+            with self._lock:
+                self._lanes.discard(lane)
+                lane.close()
+                # A server may take no second connection: after a lane that came to nothing it is this line's turn.
+                self._takes_lanes = lane.was_answered
+                self._follower.catch_up()
+
+    def results(self, pending: Pending, deadline: Deadline) -> list[Any] | None:
+        """Return the server's results; see `attempts.Way.results`."""
+        return self.when(lambda: pending.results, deadline)
+
+    def moved(self, base: Base[Snapshot], deadline: Deadline) -> bool:
+        """Tell whether the rows have changed; see `attempts.Way.moved`."""
+        return bool(self.when(lambda: self._follower.rows.serial != base.stamp or None, deadline))
+
+    def give_up(self, pending: Pending) -> None:
+        """Make a new connection; see `attempts.Way.give_up`."""
+        with self._lock:
+            if pending.results is None:
+                self._drop("a transaction got no answer")
+
+    def refetch(self, why: str) -> None:
+        """Forget the rows and fetch them again; see `attempts.Way.refetch`."""
+        with self._lock:
+            self._follower.forget()
+            self._drop(why)
+
+    def unavailable(self, timeout_s: float) -> BackendUnavailable:
+        """Return the error that says why there is no complete copy."""
+        why = self._session.why
+        if self._follower.complete:
+            why = "connected, but nothing gets through"
+        elif self._session.is_connected():
+            why = f"connected, but the rows are not complete yet (last fault: {why})"
+        return BackendUnavailable(f"no complete copy of {self.connection} within {timeout_s:g} s: {why}")
+
+    def number(self, column: str) -> int | None:
+        """Return a number of NB_Global, 0 if it has no row, None while the rows are not complete."""
+        return self._follower.numbers().get(column, 0) if self._follower.complete else None
+
+    # Waiting ---------------------------------------------------------------------------------------------------------
+
+    def when(self, look: Callable[[], T | None], deadline: Deadline) -> T | None:
+        """Return what `look` finds, as soon as it finds something; None at the deadline. It runs under the lock.
+
+        BackendUnavailable  the line was closed
+        """
+        while True:
+            seen = self._ticks
+            found = self._look(look)
+            left = deadline.left()
+            if found is not None or not left:
+                return found
+            if self._reading.acquire(blocking=False):
+                # Another one may have read it just now, and then there is nothing to wait for.
+                self._read(left, unless=lambda: look() is not None)
+            else:
+                # The one who reads ticks after it has let go, so nobody sleeps while nobody reads.
+                with self._ticked:
+                    self._ticked.wait_for(lambda seen=seen: self._ticks != seen, left)  # type: ignore[misc]
+
+    def _look(self, look: Callable[[], T | None]) -> T | None:
+        if self._closed:
+            raise BackendUnavailable(f"the connection to {self.connection} was closed")
+        with self._lock:
+            return look()
+
+    def _read_now(self) -> None:
+        """Take in what has come, so that a snapshot shows it."""
+        if self._reading.acquire(blocking=False):
+            before = self._received()
+            self._read(0, timers=False)
+            if self._received() - before >= _MUCH:
+                # It may be the beginning of more that the server could not get rid of.
+                with self._lock:
+                    self._follower.catch_up()
+
+    def _received(self) -> int:
+        return self._wire.get_received_bytes() if self._wire is not None else 0
+
+    def _look_after(self) -> None:
+        while not self._closed:
+            if self._follower.complete:
+                self._pause(_IDLE_S)
+                # Callers read for themselves: the thread must not be in their way for longer than it takes.
+                if self._reading.acquire(blocking=False):
+                    self._read(0)
+            elif self._reading.acquire(blocking=False):
+                self._read(_BUSY_S)
+            else:
+                self._pause(_BUSY_S)
+
+    def _pause(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+        self._wake.clear()
+
+    # Reading: `_reading` is held --------------------------------------------------------------------------------------
+
+    def _read(self, timeout_s: float, *, timers: bool = True, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the server, do what is to be done, and let go of `_reading`.
+
+        timers  look after the session's timers, too, if nothing comes
+        unless  do nothing if this is so; asked under the lock
+        """
+        try:
+            with self._lock:
+                if unless():
+                    return
+            longest = _IDLE_S if self._wire is not None else _BUSY_S
+            is_ready = self._session.poll(min(timeout_s, longest))
+            if is_ready:
+                with self._lock:
+                    self._take_in()
+            has_failed = self._wire is None or self._wire.status
+            if has_failed or (timers and not is_ready):
+                self._run_session()
+        finally:
+            self._reading.release()
+            self._tick()
+
+    def _run_session(self) -> None:
+        if not self._closed:
+            # Not under the lock: it may look up the name of a host.
+            self._session.run()
+        with self._lock:
+            if self._wire is not self._session.wire:
+                self._wire = self._session.wire
+                self._follower.end()
+                if self._wire is not None:
+                    self._follower.begin()
+                self._wake.set()
+
+    def _take_in(self) -> None:
+        """Send what is left, read what has come, and do what it says."""
+        if self._wire is None or self._closed:
+            return
+        self._wire.run()
+        try:
+            for message in self._session.read():
+                self._follower.handle(message)
+        except Unfit as unfit:
+            self._drop(f"{self._session.get_name()}: {unfit}")
+        except Astray as astray:
+            LOG.warning("the rows are fetched anew: %s", astray)
+            self.refetch(f"an update did not fit the rows: {astray}")
+        except Exception as fault:
+            # Not JSON, or not as the protocol has it: nobody knows whether an update was missed.
+            LOG.exception("the rows are fetched anew")
+            self.refetch(f"a message was not understood: {fault}")
+
+    def _drop(self, why: str) -> None:
+        if self._follower.complete:
+            # It is known to work: no reason to wait before the next try.
+            self._session.reset_backoff()
+        self._follower.complete = False
+        self._session.drop(why)
+        self._wake.set()
+
+    def _write(self, message: bytes) -> None:
+        if self._wire is not None:
+            self._wire.write(message)
+
+    def _tick(self) -> None:
+        """Tell all who wait that something may have changed."""
+        with self._ticked:
+            self._ticks += 1
+            self._ticked.notify_all()
+
+
+def _keep_nothing(*_: object) -> None:
+    """Nobody has asked for rows."""

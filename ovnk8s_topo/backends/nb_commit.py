@@ -1,0 +1,52 @@
+"""A commit to a live Northbound database, whichever way it goes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ovnk8s_topo.backends.attempts import Base, Done, nothing_more
+from ovnk8s_topo.backends.contract import Committed, Level
+from ovnk8s_topo.backends.ops import Operation, confirmation
+from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Update
+from ovnk8s_topo.errors import NotReached
+from ovnk8s_topo.nb.rowset import Snapshot
+
+LOG = logging.getLogger(__name__)
+
+Also = Callable[[Base[Snapshot]], list[Operation]]
+
+
+def commit(run: Callable[[Also], Done[Snapshot, ChangeSet]], *, confirm: bool) -> Committed:
+    """Run a transaction, say in the log what it did, and return it; `contract.NbBackend.commit` says what it raises.
+
+    run  takes what is to be added to the transaction
+    """
+    started = time.monotonic()
+    done = run(_confirmation if confirm else nothing_more)
+    changes = done.changes
+    if changes.is_empty:
+        return Committed(changes, done.attempts)
+    if LOG.isEnabledFor(logging.INFO):
+        inserts, updates, deletes = (len(changes.of(kind)) for kind in (Insert, Update, Delete))
+        took_ms = (time.monotonic() - started) * 1000
+        LOG.info("commit: +%d ~%d -%d, %d attempts, %.0f ms", inserts, updates, deletes, done.attempts, took_ms)
+    return Committed(changes, done.attempts, _number(done) if confirm else 0)
+
+
+def not_reached(level: Level, known: int, nb_cfg: int, timeout_s: float) -> NotReached:
+    """Return the error that says how far a confirmation has come."""
+    who = "northd has" if level == "sb" else "all chassis have"
+    return NotReached(f"{who} confirmed {known}, not {nb_cfg}, within {timeout_s:g} s")
+
+
+def _confirmation(base: Base[Snapshot]) -> list[Operation]:
+    return confirmation(exists=bool(base.numbers))
+
+
+def _number(done: Done[Snapshot, Any]) -> int:
+    # Without answers the reply was lost, and the changes were found to be there: so was the number.
+    number: int = done.answers[-1]["rows"][0]["nb_cfg"] if done.answers else done.base.snapshot.nb_cfg
+    return number

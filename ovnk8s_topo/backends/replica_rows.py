@@ -1,0 +1,352 @@
+"""A server's rows as text, as it has sent them: read when somebody asks, changed by what the server says.
+
+Law: memory is that of the text; a change costs what it touches. What a row holds is kept apart from it, for a server
+tells of a switch with 100,000 ports only which ports came and went (ovsdb-server(7), <table-updates2>).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from ovnk8s_topo.backends.live_rows import LiveRows
+from ovnk8s_topo.backends.ops import GLOBAL, GLOBAL_COLUMNS, to_json
+from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.rowset import Stored
+from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of
+
+Json = dict[str, Any]
+"""A <row> of RFC 7047 section 5.1; columns that hold their default may be missing."""
+
+_REMEMBERED = 10_000
+"""How many rows stay decoded when nobody holds a snapshot."""
+
+_ZEROS = dict.fromkeys(GLOBAL_COLUMNS, 0)
+
+_to_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_from_text = json.JSONDecoder().decode
+
+_HOLDING: Mapping[str, tuple[str, ...]] = {
+    name: tuple(child.parent[1] for child in children_of(name) if child.parent) for name in TABLES
+}
+"""Table -> its columns that hold children."""
+
+_NAMING: Mapping[str, tuple[str, ...]] = {
+    name: tuple(table.name for table in TABLES.values() if any(c.refers == name for c in table.columns.values()))
+    for name in TABLES
+}
+"""Table -> the tables whose rows name rows of it."""
+
+
+_UNSAID: Mapping[str, Json] = {
+    name: {column.name: column.default for column in table.columns.values() if column.shape == "scalar"}
+    for name, table in TABLES.items()
+}
+"""Table -> what its scalars hold when the server does not say; the other kinds are empty, as in new rows of ours."""
+
+
+class Astray(Exception):
+    """An update does not fit the rows that are there: some other one was missed."""
+
+
+class RowChange(NamedTuple):
+    """What the server says of one row.
+
+    kind  insert: it is new; replace: it is there and this is all of it; modify: only what is different; delete
+    text  the row as the server wrote it, "" if it is not at hand
+    """
+
+    table: str
+    uuid: str
+    kind: str
+    row: Json
+    text: str = ""
+
+
+def row_change(table: str, uuid: str, update: Json, text: str = "") -> RowChange:
+    """Read a <row-update> (RFC 7047 section 4.1.6) or a <row-update2> (ovsdb-server(7) section 4.1.14).
+
+    Astray  it is neither
+    """
+    for kind in ("insert", "initial"):
+        if kind in update:
+            return RowChange(table, uuid, "insert", update[kind], text)
+    if "modify" in update:
+        return RowChange(table, uuid, "modify", update["modify"])
+    if "new" in update:
+        return RowChange(table, uuid, "replace" if "old" in update else "insert", update["new"], text)
+    if "delete" in update or "old" in update:
+        return RowChange(table, uuid, "delete", {})
+    raise Astray(f"{table} {uuid}: {sorted(update)}")
+
+
+_NOBODY: frozenset[str] = frozenset()
+
+
+class _Step(NamedTuple):
+    """What a change does to a row of ours.
+
+    before, after  what the row is called, None where it is not there
+    text           the row after it
+    gained, lost   children
+    is_other       False: only children come and go
+    """
+
+    table: str
+    uuid: str
+    before: str | None
+    after: str | None
+    text: str
+    gained: frozenset[str]
+    lost: frozenset[str]
+    is_other: bool = True
+
+
+class ReplicaRows(LiveRows[str]):
+    """The rows that a server has told of.
+
+    numbers  uuid -> columns of the row of NB_Global
+    """
+
+    def __init__(self, serial: int = 1) -> None:
+        super().__init__(serial)
+        self.numbers: dict[str, dict[str, int]] = {}
+        self._decoded: dict[str, Stored] = {}
+
+    def load(self, change: RowChange) -> None:
+        """Add a row before anybody has seen the rows: no state begins."""
+        if change.table == GLOBAL:
+            self._count(change)
+        else:
+            self._take(self._step(change))
+
+    def apply(self, changes: Collection[RowChange]) -> None:
+        """Make the changes of one message, all at once.
+
+        Astray  they do not fit; then nothing was changed
+        """
+        with self.lock:
+            counted = [change for change in changes if change.table == GLOBAL]
+            steps = [self._step(change) for change in changes if change.table != GLOBAL]
+            touched: set[str] = set()
+            for step in steps:
+                self._touch(step, touched)
+            self.about_to_change(touched)
+            for uuid in touched:
+                self._decoded.pop(uuid, None)
+            for change in counted:
+                self._count(change)
+            for step in steps:
+                self._take(step)
+
+    # Rows as they are now --------------------------------------------------------------------------------------------
+
+    def get(self, uuid: str) -> Stored | None:
+        """Return a row as it is now, None if there is none."""
+        return self._decoded.get(uuid) or super().get(uuid)
+
+    def _stored(self, table: str, uuid: str, content: str) -> Stored:
+        values = self._values(TABLES[table], _from_text(content))
+        holders: tuple[str, ...] = ()
+        if TABLES[table].parent:
+            holders = tuple(sorted(self.holders.get(uuid)))
+            values["parent"] = self._name(holders[0]) or "" if holders else ""
+        stored = self._decoded[uuid] = Stored(uuid, ROW_TYPES[table](**values), holders)
+        return stored
+
+    def shows(self, uuid: str, row: Row) -> bool:
+        """Tell whether a row is there as it is wanted; see `Snapshot.shows`. It is not kept decoded for that."""
+        content = None if uuid in self._decoded else self.contents[row.TABLE.name].get(uuid)
+        holders = self.holders.get(uuid)
+        if content is None or len(holders) > 1:
+            return super().shows(uuid, row)
+        values = {**row.TABLE.unset, **self._values(row.TABLE, _from_text(content))}
+        if tuple(map(values.__getitem__, row.TABLE.columns)) != row.TABLE.content(row):
+            return False
+        parent = row.parent_key
+        return parent is None or parent.name == next((self._name(holder) or "" for holder in holders), "")
+
+    def _values(self, table: Table, row: Json) -> dict[str, Any]:
+        values, readers = dict(_UNSAID[table.name]), _READERS[table.name]
+        for name, datum in row.items():
+            read = readers[name]
+            values[name] = self._names(table.columns[name], datum) if read is None else read(datum)
+        return values
+
+    def _names(self, column: Column, datum: Any) -> Value:
+        names = [name for uuid in _uuids(datum) if (name := self._name(uuid)) is not None]
+        return frozenset(names) if column.shape == "set" else next(iter(names), None)
+
+    def _name(self, uuid: str) -> str | None:
+        stored = self.get(uuid)
+        return None if stored is None else stored.key.name
+
+    def _returned(self, _: object) -> None:
+        if len(self._decoded) > _REMEMBERED:
+            self._decoded = {}
+
+    # Changes ---------------------------------------------------------------------------------------------------------
+
+    def _step(self, change: RowChange) -> _Step:
+        """Work out what a change does; nothing is changed yet."""
+        table, uuid = change.table, change.uuid
+        present = self.contents[table].get(uuid)
+        if change.kind == "insert" and present is None:
+            return self._put(change, None, _NOBODY)
+        if present is None:
+            raise Astray(f"{change.kind} of {table} {uuid}, which is not there")
+        if change.kind == "modify":
+            return self._modify(change, present)
+        before = self._called(table, _from_text(present))
+        held = frozenset(self.held.get(uuid, _NOBODY))
+        if change.kind == "delete":
+            return _Step(table, uuid, before, None, "", _NOBODY, held)
+        return self._put(change, before, held)
+
+    def _put(self, change: RowChange, before: str | None, held: frozenset[str]) -> _Step:
+        row, members = _without_members(change.table, change.row)
+        text = change.text if change.text and row is change.row else _to_text(row)
+        after = self._called(change.table, row)
+        return _Step(change.table, change.uuid, before, after, text, members - held, held - members)
+
+    def _modify(self, change: RowChange, present: str) -> _Step:
+        difference, members = _without_members(change.table, change.row)
+        lost = members & self.held.get(change.uuid, _NOBODY)
+        if not difference:
+            # A switch of 100,000 ports gained one: nothing of that size is looked at.
+            return _Step(change.table, change.uuid, None, None, present, members - lost, lost, is_other=False)
+        row = _from_text(present)
+        before = self._called(change.table, row)
+        row = _modified(TABLES[change.table], row, difference)
+        after = self._called(change.table, row)
+        return _Step(change.table, change.uuid, before, after, _to_text(row), members - lost, lost)
+
+    def _called(self, table: str, row: Json) -> str:
+        if "name" in TABLES[table].columns:
+            return str(row.get("name", ""))
+        # Such a row is called by what it holds.
+        return ROW_TYPES[table](**self._values(TABLES[table], row)).key.name
+
+    def _touch(self, step: _Step, touched: set[str]) -> None:
+        """Add the rows that are others after a step: it, children that come and go, and those that name it."""
+        touched |= step.gained
+        touched |= step.lost
+        if step.is_other:
+            touched.add(step.uuid)
+            if step.before is not None and step.before != step.after:
+                touched |= self.held.get(step.uuid, _NOBODY)
+                for name in _NAMING[step.table]:
+                    touched.update(uuid for uuid, text in self.contents[name].items() if step.uuid in text)
+
+    def _take(self, step: _Step) -> None:
+        if step.is_other:
+            self._rewrite(step)
+        if step.lost:
+            self.release(step.uuid, step.lost)
+        if step.gained:
+            self.hold(step.uuid, step.gained)
+
+    def _rewrite(self, step: _Step) -> None:
+        names = self.names[step.table]
+        if step.before is not None and step.before != step.after:
+            names.discard(step.before, step.uuid)
+        if step.after is None:
+            del self.contents[step.table][step.uuid]
+        else:
+            self.contents[step.table][step.uuid] = step.text
+            if step.before != step.after:
+                names.add(step.after, step.uuid)
+
+    def _count(self, change: RowChange) -> None:
+        if change.kind == "delete":
+            self.numbers.pop(change.uuid, None)
+        else:
+            before = self.numbers.get(change.uuid, _ZEROS) if change.kind == "modify" else _ZEROS
+            self.numbers[change.uuid] = {**before, **change.row}
+        self.nb_cfg = next((numbers.get("nb_cfg", 0) for numbers in self.numbers.values()), 0)
+
+
+def _without_members(table: str, row: Json) -> tuple[Json, frozenset[str]]:
+    """Split a row into what it says and the uuids of its children."""
+    columns = _HOLDING[table]
+    if not columns:
+        return row, _NOBODY
+    members = frozenset(uuid for column in columns if column in row for uuid in _uuids(row[column]))
+    return {name: datum for name, datum in row.items() if name not in columns}, members
+
+
+def _modified(table: Table, row: Json, difference: Json) -> Json:
+    """Return a row after a "modify": of sets and maps it carries only what is different, of others the new value."""
+    for name, datum in difference.items():
+        column = table.columns[name]
+        if column.shape == "set":
+            row[name] = to_json(column, _set(column, row.get(name, _EMPTY)) ^ _set(column, datum))
+        elif column.shape == "map":
+            row[name] = to_json(column, _map_modified(_map(row.get(name, _EMPTY)), _map(datum)))
+        else:
+            row[name] = datum
+    return row
+
+
+def _map_modified(before: dict[str, str], difference: dict[str, str]) -> dict[str, str]:
+    """Take pairs out that are there; let any other come, or take its key's place."""
+    gone = {key for key, text in difference.items() if before.get(key) == text}
+    return {key: text for key, text in {**before, **difference}.items() if key not in gone}
+
+
+# What RFC 7047 section 5.1 calls a <value> ----------------------------------------------------------------------
+
+_EMPTY: list[Any] = ["set", []]
+
+
+def _members(datum: Any) -> list[Any]:
+    # A set of one element comes as the bare element, which may be a <uuid>: a list, too.
+    members: list[Any] = datum[1] if isinstance(datum, list) and datum[0] == "set" else [datum]
+    return members
+
+
+def _uuids(datum: Any) -> list[str]:
+    return [member[1] for member in _members(datum)]
+
+
+def _set(column: Column, datum: Any) -> frozenset[str]:
+    return frozenset(_uuids(datum) if column.base == "uuid" else _members(datum))
+
+
+def _map(datum: Any) -> dict[str, str]:
+    return dict(datum[1])
+
+
+def _texts(datum: Any) -> frozenset[str]:
+    return frozenset((datum,) if isinstance(datum, str) else _members(datum))
+
+
+def _optional(datum: Any) -> Value:
+    return next(iter(_members(datum)), None)
+
+
+def _itself(datum: Any) -> Value:
+    value: Value = datum
+    return value
+
+
+def _reader_of(column: Column) -> Callable[[Any], Value] | None:
+    if column.refers:
+        return None
+    if column.base == "uuid":
+        return partial(_set, column)
+    readers: Mapping[str, Callable[[Any], Value]] = {
+        "map": _map,
+        "set": _texts,
+        "optional": _optional,
+        "scalar": _itself,
+    }
+    return readers[column.shape]
+
+
+_READERS: Mapping[str, Mapping[str, Callable[[Any], Value] | None]] = {
+    name: {column.name: _reader_of(column) for column in table.columns.values()} for name, table in TABLES.items()
+}
+"""Table -> column -> what reads its values; None where they are names of other rows."""

@@ -1,0 +1,9 @@
+"""What a running reconciler knows, so that an event costs what it touches and not what there is.
+
+Law: pure. After every event the plan is the one that the whole topology would have got.
+"""
+
+from ovnk8s_topo.live.engine import Engine, Outcome, Way
+from ovnk8s_topo.live.roll import Draft, Event, Object, Removed, Roll
+
+__all__ = ["Draft", "Engine", "Event", "Object", "Outcome", "Removed", "Roll", "Way"]

@@ -1,0 +1,296 @@
+"""Events to plans: as little is planned as an event may concern.
+
+Law: the plan of an event does to the database what the plan of the whole topology would do.
+
+Three ways, each falling back to the next where its conditions do not hold:
+
+attachments  pods on networks that nothing is amiss with: only their own ports are looked at
+networks     what the event touches is planned anew; of layer3 networks that nothing is amiss with, the nodes concerned
+everything   the plan of the whole topology
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
+from ovnk8s_topo.errors import OwnershipError
+from ovnk8s_topo.live.attachments import Entangled, plan_attachments
+from ovnk8s_topo.live.memory import Memory
+from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_apart, plan_together, scope_of
+from ovnk8s_topo.live.roll import Event, Roll
+from ovnk8s_topo.live.standing import Open, Step, is_shared
+from ovnk8s_topo.live.telling import plan_to_tell
+from ovnk8s_topo.live.watch import PORTS
+from ovnk8s_topo.nb.ownership import marked
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot
+from ovnk8s_topo.nb.tables import Key, Row
+from ovnk8s_topo.plan import Plan
+from ovnk8s_topo.planner import Desired, claims_from_snapshot, wanted_ports
+from ovnk8s_topo.planner.names import prefix
+from ovnk8s_topo.planner.wanted import Wanted
+from ovnk8s_topo.planning import Options, unguarded_plan
+from ovnk8s_topo.spec import Gaps, Layer3, Topology
+
+Way = Literal["attachments", "networks", "everything"]
+"""How an event was planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The plan of an event.
+
+    plan        of all that was planned; told: of the objects that the event concerns
+    step        what it puts in the place of what was planned before; None: everything
+    still_open  what could not be had
+    serial      of the snapshot that it was made from
+    """
+
+    plan: Plan
+    told: Plan
+    way: Way
+    step: Step | None
+    still_open: Open
+    serial: int
+
+
+class Engine:
+    """Knows what is wanted (`roll`) and what was planned last, and plans what happens.
+
+    plan      that was carried out, of a whole topology, made from the snapshot of this serial
+    topology  what is wanted, if it is that of a plan or of the last `apply`
+    way       how the last event was planned
+
+    An outcome becomes what is known by `accept`; until then nothing has changed but what was seen of the database.
+    """
+
+    def __init__(self, plan: Plan, options: Options, serial: int) -> None:
+        self.options, self.owner = options, plan.owner
+        self.topology: Topology | None = plan.topology
+        self.way: Way | None = None
+        self._start(plan, frozenset(), serial)
+
+    @cached_property
+    def roll(self) -> Roll:
+        """What is wanted, by name; made when the first event asks for it."""
+        return Roll(self.base.topology)
+
+    def enter(self, event: Event) -> Event:
+        """Let the roll enter an event, and return the one that takes it back."""
+        return event if event.is_empty and event.gaps == self._gaps else self.roll.enter(event)
+
+    @property
+    def _gaps(self) -> Gaps:
+        return self.topology.gaps if self.topology else self.roll.gaps
+
+    def _start(self, plan: Plan, stale: frozenset[str], serial: int) -> None:
+        self.base, self.serial = plan, serial
+        self.still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
+        self.memory: Memory | None = None
+        self._desired: Desired | None = None
+        self.departed = _deleted(plan)
+        self.dirty: set[str] = set()
+        self.everything = False
+
+    # What the reconciler asks ------------------------------------------------------------------------------------
+
+    def is_undisturbed(self, snapshot: Snapshot) -> bool:
+        """Whether every row is as it was planned, so that the same topology asks for no change."""
+        if self.memory:
+            return self._look(snapshot) and not (self.everything or self.dirty)
+        changed = snapshot.changed_since(self.serial) if self.serial else None
+        if changed is None or next(self._otherwise(changed, snapshot), None):
+            return False
+        self.departed.clear()
+        self.serial = snapshot.serial
+        return True
+
+    def _otherwise(self, uuids: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
+        """Yield the rows that are not as the last plan of everything wants them."""
+        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
+        return (uuid for uuid in uuids if not self._is_as_planned(uuid, made, snapshot))
+
+    def _is_as_planned(self, uuid: str, made: Mapping[str, Row], snapshot: Snapshot) -> bool:
+        """Whether a row is as the last plan wants it, which has made some."""
+        row = made.get(uuid)
+        if row is None:
+            stored = snapshot.rows.get(uuid)
+            if stored is None:
+                return uuid in self.departed
+            wanted = self.base.desired.rows.get(stored.key)
+            if wanted is None:
+                return False
+            row = marked(wanted, self.owner)
+        # Port names are unique by the schema.
+        return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
+
+    def plan(self, event: Event, undo: Event, snapshot: Snapshot) -> Outcome:
+        """Return the plan of an event that the roll has entered already.
+
+        undo  the event that takes it back
+
+        AllocationError, OwnershipError  as for `Reconciler.apply`
+        """
+        if not self._look(snapshot) or self.memory is None or self.everything or self._moves_a_prefix(event):
+            return self._plan_everything(event, snapshot)
+        memory = self.memory
+        gone = [item for pod in event.pods for item in memory.standing.items.get(pod, ())]
+        come = list(self.roll.attachments(event.pods))
+        ground = Ground(
+            self.roll,
+            memory.standing,
+            memory.occupancy,
+            memory.watch.odd,
+            snapshot,
+            self.owner,
+            self.options,
+            self.still_open,
+        )
+        if not (self.dirty or self._is_entangled(event, undo, gone, come)):
+            step, way = self._step(event, gone, come, ground)
+            if step and (changes := self._changes(step, ground)) is not None:
+                plan = Plan(self.owner, changes, step.desired, self.base.leftovers, self.base.topology)
+                return self._outcome(plan, way, step, self.still_open, event, snapshot)
+        scope = scope_of(event, gone, come, ground)
+        # With what is amiss goes everything else that is.
+        claims = (claim.network for side in (event, undo) for claim in side.ipam_claims.values() if claim)
+        found = plan_together({*scope, *self.dirty, *claims}, ground)
+        if found is None:
+            return self._plan_everything(event, snapshot)
+        step, plan, still_open = found
+        return self._outcome(plan, "networks", step, still_open, event, snapshot)
+
+    def accept(self, outcome: Outcome) -> None:
+        """Know that the plan has been carried out."""
+        self.way = outcome.way
+        if outcome.step is None or self.memory is None:
+            self._start(outcome.plan, outcome.still_open.stale, outcome.serial)
+            self.topology = outcome.plan.topology
+            return
+        self.topology, self._desired = None, None
+        self.memory.enter(outcome.step, outcome.plan.changes, whole=outcome.way != "attachments")
+        self.still_open = outcome.still_open
+        self.dirty.clear()
+
+    def whole(self, changes: ChangeSet) -> Plan:
+        """Return the plan of everything, as it stands."""
+        if self.memory is None:
+            return replace(self.base, changes=changes)
+        if self._desired is None:
+            self._desired = self.memory.standing.desired(self.still_open)
+        return Plan(self.owner, changes, self._desired, self.base.leftovers, self.topology or self.roll.topology())
+
+    # How ---------------------------------------------------------------------------------------------------------
+
+    def _look(self, snapshot: Snapshot) -> bool:
+        """Take in what has changed; return whether that is known."""
+        changed = snapshot.changed_since(self.serial) if self.serial else None
+        if changed is None:
+            return False
+        if self.memory is None:
+            # What our own commit has written need not be looked at twice.
+            changed = frozenset(self._otherwise(changed, snapshot))
+            self.memory = Memory.of(self.base, self.roll)
+            self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
+            self.still_open = self.memory.read(self.still_open, snapshot, prune=self.options.prune)
+            self.everything = self.memory.watch.misses_any
+        findings = self.memory.look(changed, snapshot)
+        ours = self.roll.networks.keys() | self.memory.standing.of_network.keys() | self.still_open.networks
+        self.dirty |= findings.networks & ours
+        if findings.something and (self.still_open.networks or self.still_open.stale):
+            self.dirty |= {*self.still_open.networks, ""}
+        self.everything |= findings.everything or findings.stale
+        self.serial = snapshot.serial
+        return True
+
+    def _moves_a_prefix(self, event: Event) -> bool:
+        """Whether a network goes and another one comes whose OVN names are the same."""
+        came = {prefix(name): name for name, network in event.networks.items() if network}
+        return any(prefix(name) in came for name, network in event.networks.items() if network is None)
+
+    def _is_entangled(self, event: Event, undo: Event, gone: Sequence[Wanted], come: Sequence[Wanted]) -> bool:
+        """Whether an event has to do with what could not be had before, or with IPAMClaims."""
+        gaps = self.still_open.gaps
+        if event.ipam_claims or event.gaps != undo.gaps or not gaps.complete:
+            return True
+        if event.networks and (gaps.networks or gaps.nodes or gaps.pods):
+            return True
+        nodes = {item.pod.node for item in (*gone, *come)} | event.nodes.keys()
+        touched = event.pods.keys() & gaps.pods or nodes & gaps.nodes
+        return bool(touched)
+
+    def _step(
+        self, event: Event, gone: Sequence[Wanted], come: Sequence[Wanted], ground: Ground
+    ) -> tuple[Step | None, Way]:
+        assert self.memory is not None
+        standing = ground.standing
+        amiss = ground.odd | self.still_open.networks
+        plain = event.is_about_pods_alone and all(
+            item.network.name not in amiss
+            and (not isinstance(item.network, Layer3) or item.pod.node in standing.slices.get(item.network.name, {}))
+            for item in (*gone, *come)
+        )
+        if plain:
+            try:
+                step = plan_attachments(gone, come, standing, ground.occupancy, self.memory.shelves.of)
+            except Entangled:
+                pass
+            else:
+                return step, "attachments"
+        scope = scope_of(event, gone, come, ground)
+        return None if self.still_open.networks & scope.keys() else plan_apart(scope, event, ground), "networks"
+
+    def _changes(self, step: Step, ground: Ground) -> ChangeSet | None:
+        """Return what a step changes, None if it meets what it does not speak of."""
+        units, standing = set(step.units), ground.standing
+        rows: dict[Key, Row] = dict(step.desired.rows)
+        for key, row in step.desired.rows.items():
+            other = standing.units.get(key)
+            if other not in (None, step.desired.units[key]) and other not in units and not is_shared(key):
+                return None
+            if row.parent_key and row.parent_key not in rows:
+                rows |= standing.family(row.parent_key)
+        wanted = RowSet(marked(row, self.owner) for row in rows.values())
+        among = given_up(step.units, step.items, ground)
+        rules = Rules(owner=self.owner, adopt=self.options.adopt, prune=True, among=among)
+        try:
+            return diff(wanted, ground.snapshot, rules)
+        except OwnershipError:
+            if self.options.keep_going:
+                return None
+            raise
+
+    def _plan_everything(self, event: Event, snapshot: Snapshot) -> Outcome:
+        topology, stale = self.roll.topology(), frozenset[str]()
+        options = replace(self.options, prune=True, allow_mass_delete=True)
+        if self.options.prune:
+            plan = unguarded_plan(topology, snapshot, self.owner, options)
+        else:
+            known = set(self.memory.standing.rows if self.memory else self.base.desired.rows)
+            ports = self.memory.standing.ports if self.memory else map(_port_of, wanted_ports(self.base.topology))
+            known |= {Key(PORTS, port) for port in ports}
+            doomed = [snapshot.rows[uuid] for uuid in self.still_open.stale if uuid in snapshot.rows]
+            among = [stored for key in known if not is_shared(key) for stored in snapshot.named(key)] + doomed
+            claims = claims_from_snapshot(snapshot).disowned(self.owner, {stored.key.name for stored in among})
+            plan = unguarded_plan(topology, snapshot, self.owner, options, claims=claims, among=among)
+            plan = replace(plan, leftovers=self.base.leftovers)
+            stale = frozenset(stored.uuid for stored in left_standing(plan, among))
+        still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
+        told = plan_to_tell(plan, event, self.roll, None, ())
+        return Outcome(plan, told, "everything", None, still_open, snapshot.serial)
+
+    def _outcome(self, plan: Plan, way: Way, step: Step, still_open: Open, event: Event, snapshot: Snapshot) -> Outcome:
+        assert self.memory is not None
+        told = plan_to_tell(plan, event, self.roll, self.memory.standing, step.items)
+        return Outcome(plan, told, way, step, still_open, snapshot.serial)
+
+
+def _port_of(item: Wanted) -> str:
+    return item.port
+
+
+def _deleted(plan: Plan) -> set[str]:
+    return {change.stored.uuid for change in plan.changes if isinstance(change, Delete)}

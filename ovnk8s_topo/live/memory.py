@@ -1,0 +1,67 @@
+"""What an engine keeps beside its last plan, from the first event on: indexes of the plan and of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from ovnk8s_topo.diff import ChangeSet
+from ovnk8s_topo.live.occupancy import Occupancy
+from ovnk8s_topo.live.parts import unsettled_networks
+from ovnk8s_topo.live.roll import Roll
+from ovnk8s_topo.live.shelves import Shelves
+from ovnk8s_topo.live.standing import Open, Standing, Step
+from ovnk8s_topo.live.watch import Findings, Watch
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.plan import Plan
+from ovnk8s_topo.planning import network_of
+
+
+@dataclass(slots=True)
+class Memory:
+    """Four views of the same: what is planned, what ports hold, what is seen of others, what is free.
+
+    plan  the last plan of everything
+    """
+
+    plan: Plan
+    standing: Standing
+    occupancy: Occupancy
+    watch: Watch
+    shelves: Shelves
+
+    @classmethod
+    def of(cls, plan: Plan, roll: Roll) -> Memory:
+        """Return the views of a plan; nothing is known of the database yet."""
+        standing, occupancy = Standing(plan.topology, plan.desired, roll.networks), Occupancy()
+        watch = Watch(standing, occupancy, plan.owner, roll.by_prefix)
+        return cls(plan, standing, occupancy, watch, Shelves(roll, standing, occupancy))
+
+    def read(self, still_open: Open, snapshot: Snapshot, *, prune: bool) -> Open:
+        """Read the whole database; return what is still open, network by network."""
+        unwanted = frozenset(self.watch.read_all(snapshot))
+        stale = unwanted if prune else unwanted & still_open.stale
+        topology, desired = self.plan.topology, self.plan.desired
+        nodes = [node.name for node in topology.nodes]
+        items = (item for items in self.standing.items.values() for item in items)
+        unsettled = unsettled_networks(desired, items, topology.networks, nodes, topology.gaps)
+        unsettled |= {network_of(snapshot.rows[uuid], snapshot) or "" for uuid in stale}
+        return replace(still_open, networks=unsettled, stale=stale)
+
+    def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
+        """Take in rows that have changed."""
+        findings = self.watch.look(uuids, snapshot)
+        self.shelves.drop(findings.networks)
+        for before, now in findings.ports:
+            self.shelves.follow(before, now)
+        return findings
+
+    def enter(self, step: Step, changes: ChangeSet, *, whole: bool) -> None:
+        """Take in a step that has been carried out.
+
+        whole  whether networks were planned, not single attachments
+        """
+        self.standing.enter(step)
+        self.watch.expect(changes)
+        if whole:
+            self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})

@@ -1,0 +1,72 @@
+"""What every switch port of a database holds, kept current row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.planner.claims import Held, held_by_port
+
+Ports = dict[str, Held]
+"""Port name -> what it holds."""
+
+
+class Occupancy:
+    """Who holds which addresses and MACs, whoever wrote the rows.
+
+    ports       everybody
+    by_network  network -> who says that it belongs there
+    by_switch   name of a switch -> who is in it
+    macs        network -> MAC -> how many bear it there
+    """
+
+    def __init__(self) -> None:
+        self.ports: Ports = {}
+        self.by_network: dict[str, Ports] = {}
+        self.by_switch: dict[str, Ports] = {}
+        self.macs: dict[str, dict[str, int]] = {}
+        self._by_uuid: dict[str, Held] = {}
+
+    def read(self, uuid: str, snapshot: Snapshot) -> tuple[Held | None, Held | None]:
+        """Read a row of Logical_Switch_Port again; return what it held before and what it holds now."""
+        before = self._by_uuid.pop(uuid, None)
+        stored = snapshot.rows.get(uuid)
+        now = held_by_port(stored, snapshot) if stored else None
+        if before:
+            self._forget(before)
+        if now:
+            self._by_uuid[uuid] = now
+            self._note(now)
+        return before, now
+
+    def of(self, network: str, switches: Iterable[str]) -> Ports:
+        """Return the ports of a network and of some switches."""
+        found = dict(self.by_network.get(network, {}))
+        for switch in switches:
+            found |= self.by_switch.get(switch, {})
+        return found
+
+    def _note(self, held: Held) -> None:
+        self.ports[held.port] = held
+        self.by_network.setdefault(held.network, {})[held.port] = held
+        self.by_switch.setdefault(held.switch, {})[held.port] = held
+        macs = self.macs.setdefault(held.network, {})
+        macs[held.mac] = macs.get(held.mac, 0) + 1
+
+    def _forget(self, held: Held) -> None:
+        _drop(self.by_network, held.network, held)
+        _drop(self.by_switch, held.switch, held)
+        if self.ports.get(held.port) is held:
+            del self.ports[held.port]
+        macs = self.macs[held.network]
+        macs[held.mac] -= 1
+        if not macs[held.mac]:
+            del macs[held.mac]
+
+
+def _drop(index: dict[str, Ports], place: str, held: Held) -> None:
+    ports = index[place]
+    if ports.get(held.port) is held:
+        del ports[held.port]
+    if not ports:
+        del index[place]

@@ -1,0 +1,293 @@
+"""What is wanted, object by object: a topology that changes without being built anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TypeVar
+
+from ovnk8s_topo.planner.names import prefix
+from ovnk8s_topo.planner.wanted import Wanted, wanted_ports_of_pod
+from ovnk8s_topo.spec import Gaps, IpamClaim, Layer2, Layer3, Localnet, Network, Node, Pod, Topology
+
+Object = Network | Node | Pod | IpamClaim
+"""What can be put and removed one by one."""
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Names of what goes; pods and IPAMClaims as ``namespace/name``."""
+
+    networks: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    pods: tuple[str, ...] = ()
+    ipam_claims: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Objects by name as they shall be from now on; None: they go.
+
+    gaps  what the description leaves open from now on
+    """
+
+    networks: Mapping[str, Network | None] = field(default_factory=dict)
+    nodes: Mapping[str, Node | None] = field(default_factory=dict)
+    pods: Mapping[str, Pod | None] = field(default_factory=dict)
+    ipam_claims: Mapping[str, IpamClaim | None] = field(default_factory=dict)
+    gaps: Gaps = field(default_factory=Gaps)
+
+    @property
+    def is_about_pods_alone(self) -> bool:
+        """Whether neither networks nor nodes nor IPAMClaims change."""
+        return not (self.networks or self.nodes or self.ipam_claims)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no object changes."""
+        return not self.size
+
+    @property
+    def size(self) -> int:
+        """How many objects change."""
+        return len(self.networks) + len(self.nodes) + len(self.pods) + len(self.ipam_claims)
+
+
+class Draft:
+    """Collects what is put and removed; of several things that are said about one object the last one counts."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, Network | None] = {}
+        self.nodes: dict[str, Node | None] = {}
+        self.pods: dict[str, Pod | None] = {}
+        self.ipam_claims: dict[str, IpamClaim | None] = {}
+
+    def put(self, objects: Iterable[Object]) -> None:
+        """Note objects as they shall be."""
+        for item in objects:
+            match item:
+                case Pod():
+                    self.pods[key_of_pod(item)] = item
+                case Node():
+                    self.nodes[item.name] = item
+                case IpamClaim():
+                    self.ipam_claims[item.key] = item
+                case Layer3() | Layer2() | Localnet():
+                    self.networks[item.name] = item
+                case _:
+                    raise TypeError(f"neither a network nor a Node, Pod or IpamClaim: {item!r}")
+
+    def remove(self, objects: Iterable[Object], removed: Removed) -> None:
+        """Note objects that go, as values or by name."""
+        named = Draft()
+        named.put(objects)
+        self.networks |= dict.fromkeys((*named.networks, *removed.networks))
+        self.nodes |= dict.fromkeys((*named.nodes, *removed.nodes))
+        self.pods |= dict.fromkeys((*named.pods, *removed.pods))
+        self.ipam_claims |= dict.fromkeys((*named.ipam_claims, *removed.ipam_claims))
+
+
+class Roll:
+    """Every object that is wanted, by name, with what is needed to find those that a change concerns.
+
+    by_nad     ``namespace/name`` of a NetworkAttachmentDefinition -> network
+    by_prefix  what the OVN names of a network begin with -> network
+    attached   ``namespace/name`` of a NetworkAttachmentDefinition -> pods that select it
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self.style, self.cluster, self.gaps = topology.style, topology.cluster, topology.gaps
+        self.networks: dict[str, Network] = {}
+        self.nodes: dict[str, Node] = {}
+        self.pods: dict[str, Pod] = {}
+        self.ipam_claims: dict[str, IpamClaim] = {}
+        self.by_nad: dict[str, str] = {}
+        self.by_prefix: dict[str, str] = {}
+        self.attached: dict[str, dict[str, None]] = {}
+        self.enter(
+            Event(
+                {network.name: network for network in topology.networks},
+                {node.name: node for node in topology.nodes},
+                {key_of_pod(pod): pod for pod in topology.pods},
+                {claim.key: claim for claim in topology.ipam_claims},
+                topology.gaps,
+            )
+        )
+
+    def event(self, draft: Draft) -> Event:
+        """Return what a draft changes here; nothing is changed yet.
+
+        SpecError  a network cannot be beside the others
+        """
+        networks = dict(_news(draft.networks, self.networks))
+        self._check(networks)
+        gaps = self.gaps
+        if gaps.networks or gaps.nodes or gaps.pods:
+            gaps = Gaps(
+                networks=gaps.networks - draft.networks.keys(),
+                nodes=gaps.nodes - draft.nodes.keys(),
+                pods=gaps.pods - draft.pods.keys(),
+                complete=gaps.complete,
+            )
+        # A pod that is put again unchanged is an event all the same: its owner wants to be told.
+        pods = {key: pod for key, pod in draft.pods.items() if pod or key in self.pods}
+        nodes, claims = dict(_news(draft.nodes, self.nodes)), dict(_news(draft.ipam_claims, self.ipam_claims))
+        return Event(networks, nodes, pods, claims, gaps)
+
+    def event_of(self, topology: Topology) -> Event | None:
+        """Return how a topology differs from what is wanted, None if it does in more than objects."""
+        if (topology.style, topology.cluster) != (self.style, self.cluster):
+            return None
+        return Event(
+            dict(_differences({network.name: network for network in topology.networks}, self.networks)),
+            dict(_differences({node.name: node for node in topology.nodes}, self.nodes)),
+            dict(_differences({key_of_pod(pod): pod for pod in topology.pods}, self.pods)),
+            dict(_differences({claim.key: claim for claim in topology.ipam_claims}, self.ipam_claims)),
+            topology.gaps,
+        )
+
+    def enter(self, event: Event) -> Event:
+        """Make the change; return the event that undoes it."""
+        undo = Event(
+            {name: self.networks.get(name) for name in event.networks},
+            {name: self.nodes.get(name) for name in event.nodes},
+            {name: self.pods.get(name) for name in event.pods},
+            {name: self.ipam_claims.get(name) for name in event.ipam_claims},
+            self.gaps,
+        )
+        for name, network in event.networks.items():
+            self._forget_network(name)
+            if network:
+                self.networks[name] = network
+        for name, network in event.networks.items():
+            if network:
+                self.by_nad |= dict.fromkeys(network.nad_keys, name)
+                self.by_prefix[prefix(name)] = name
+        for name, pod in event.pods.items():
+            self._forget_pod(name)
+            if pod:
+                self.pods[name] = pod
+                for nad in nads_of(pod):
+                    self.attached.setdefault(nad, {})[name] = None
+        _update(self.nodes, event.nodes)
+        _update(self.ipam_claims, event.ipam_claims)
+        self.gaps = event.gaps
+        return undo
+
+    def topology(self) -> Topology:
+        """Return everything as one value."""
+        return self._built(self.networks, self.pods, self.ipam_claims, self.nodes)
+
+    def part(
+        self, networks: Iterable[str], pods: Iterable[str] | None = None, nodes: Iterable[str] | None = None
+    ) -> Topology:
+        """Return some networks with the pods and IPAMClaims that have to do with them, and nodes.
+
+        pods   only these; None: all that are attached to them
+        nodes  only these; None: all
+        """
+        chosen = {name: self.networks[name] for name in sorted(networks) if name in self.networks}
+        if pods is None:
+            nads = (nad for network in chosen.values() for nad in network.nad_keys)
+            pods = {pod: None for nad in nads for pod in self.attached.get(nad, ())}
+        members = {name: self.pods[name] for name in pods if name in self.pods}
+        claims = {}
+        if self.ipam_claims:
+            referred = {key for pod in members.values() for key in _claims_of(pod)}
+            claims = {
+                key: claim for key, claim in self.ipam_claims.items() if key in referred or claim.network in chosen
+            }
+        return self._built(
+            chosen, members, claims, self.nodes if nodes is None else {name: self.nodes[name] for name in sorted(nodes)}
+        )
+
+    def attachments(self, pods: Iterable[str]) -> Iterator[Wanted]:
+        """Yield the attachments of some pods to networks that are wanted; see `wanted_ports`."""
+        known = [self.pods[pod] for pod in pods if pod in self.pods]
+        for pod in sorted(known, key=attrgetter("namespace", "name")):
+            networks = {nad: self.networks[self.by_nad[nad]] for nad in nads_of(pod) if nad in self.by_nad}
+            yield from wanted_ports_of_pod(pod, networks)
+
+    def networks_of(self, pods: Iterable[str]) -> set[str]:
+        """Return the networks that pods select."""
+        known = (self.pods[pod] for pod in pods if pod in self.pods)
+        return {self.by_nad[nad] for pod in known for nad in nads_of(pod) if nad in self.by_nad}
+
+    def _built(
+        self,
+        networks: Mapping[str, Network],
+        pods: Mapping[str, Pod],
+        claims: Mapping[str, IpamClaim],
+        nodes: Mapping[str, Node],
+    ) -> Topology:
+        # Its parts have been checked, alone and beside each other.
+        return Topology.model_construct(
+            networks=tuple(networks.values()),
+            nodes=tuple(nodes.values()),
+            pods=tuple(pods.values()),
+            ipam_claims=tuple(claims.values()),
+            cluster=self.cluster,
+            style=self.style,
+            gaps=self.gaps,
+        )
+
+    def _check(self, networks: Mapping[str, Network | None]) -> None:
+        put = [network for network in networks.values() if network]
+        rivals = {self.by_prefix.get(prefix(network.name)) for network in put}
+        rivals |= {self.by_nad.get(nad) for network in put for nad in network.nad_keys}
+        beside = [self.networks[name] for name in rivals if name and name not in networks]
+        if put:
+            Topology(networks=[*beside, *put], cluster=self.cluster)
+
+    def _forget_network(self, name: str) -> None:
+        if network := self.networks.pop(name, None):
+            for nad in network.nad_keys:
+                if self.by_nad.get(nad) == name:
+                    del self.by_nad[nad]
+            if self.by_prefix.get(prefix(name)) == name:
+                del self.by_prefix[prefix(name)]
+
+    def _forget_pod(self, name: str) -> None:
+        if pod := self.pods.pop(name, None):
+            for nad in nads_of(pod):
+                self.attached[nad].pop(name)
+                if not self.attached[nad]:
+                    del self.attached[nad]
+
+
+def key_of_pod(pod: Pod) -> str:
+    """Return ``namespace/name``."""
+    return f"{pod.namespace}/{pod.name}"
+
+
+def nads_of(pod: Pod) -> set[str]:
+    """Return ``namespace/name`` of every NetworkAttachmentDefinition that a pod selects."""
+    return {f"{attachment.namespace or pod.namespace}/{attachment.name}" for attachment in pod.networks}
+
+
+def _claims_of(pod: Pod) -> Iterator[str]:
+    references = (attachment.ipam_claim_reference for attachment in pod.networks)
+    return (f"{pod.namespace}/{reference}" for reference in references if reference)
+
+
+def _news(said: Mapping[str, V | None], known: Mapping[str, V]) -> Iterator[tuple[str, V | None]]:
+    return ((name, value) for name, value in said.items() if value != known.get(name))
+
+
+def _differences(wanted: Mapping[str, V], known: Mapping[str, V]) -> Iterator[tuple[str, V | None]]:
+    for name, value in wanted.items():
+        before = known.get(name)
+        if value is not before and value != before:
+            yield name, value
+    yield from ((name, None) for name in known if name not in wanted)
+
+
+def _update(known: dict[str, V], changes: Mapping[str, V | None]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            known.pop(name, None)
+        else:
+            known[name] = value

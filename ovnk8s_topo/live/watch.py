@@ -1,0 +1,166 @@
+"""What others did to the database since the last look, and whether it matters.
+
+Law: a row that is as it was planned needs no plan; everything else that could change one is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+
+from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
+from ovnk8s_topo.errors import OwnershipError
+from ovnk8s_topo.live.occupancy import Occupancy
+from ovnk8s_topo.live.standing import Standing
+from ovnk8s_topo.nb.ownership import marked, owned_by
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot
+from ovnk8s_topo.nb.tables import Key, Row
+from ovnk8s_topo.planner.claims import Held
+
+SWITCHES, PORTS = "Logical_Switch", "Logical_Switch_Port"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What must be planned again.
+
+    networks    those with a port that is not as planned, or with another one beside them
+    everything  something else is not as planned
+    something   a row changed that is not as planned, whosever it is
+    stale       whether a row of ours has come that nobody wants
+    ports       ports that are as planned: what they held before, and hold now
+    """
+
+    networks: set[str] = field(default_factory=set)
+    everything: bool = False
+    something: bool = False
+    stale: bool = False
+    ports: list[tuple[Held | None, Held | None]] = field(default_factory=list)
+
+
+class Watch:
+    """Looks at changed rows.
+
+    prefixes  what the OVN names of networks begin with, kept by somebody else
+    known     uuid -> key of every row in the database
+    odd       networks in whose switches somebody has ports that name another network
+    departed  uuids of rows that plans have deleted and that have not been seen to be gone
+    arrived   uuid -> row of those that the last plan has made and that have not been seen
+    """
+
+    def __init__(self, standing: Standing, occupancy: Occupancy, owner: str, prefixes: Container[str]) -> None:
+        self.standing, self.occupancy, self.owner, self.prefixes = standing, occupancy, owner, prefixes
+        self.odd: set[str] = set()
+        self.departed: set[str] = set()
+        self.arrived: dict[str, Row] = {}
+        self.known: dict[str, Key] = {}
+
+    def read_all(self, snapshot: Snapshot) -> Iterable[str]:
+        """Read every row; yield the uuids of those of ours that nobody wants."""
+        for uuid, stored in snapshot.rows.items():
+            key = self.known[uuid] = stored.key
+            if key.table == PORTS:
+                self._note_odd(self.occupancy.read(uuid, snapshot)[1])
+            if key not in self.standing.rows and owned_by(stored, self.owner):
+                yield uuid
+
+    @property
+    def misses_any(self) -> bool:
+        """Whether a planned row is not in the database at all."""
+        return not self.standing.rows.keys() <= set(self.known.values())
+
+    def expect(self, changes: ChangeSet) -> None:
+        """Note rows that have been made and deleted, so that they are missed, and not missed, from now on."""
+        self.arrived.clear()
+        for change in changes:
+            match change:
+                case Insert(uuid, row):
+                    self.known[uuid] = row.key
+                    self.arrived[uuid] = row
+                case Delete(stored):
+                    self.departed.add(stored.uuid)
+
+    def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
+        """Read rows that have changed, and say what follows."""
+        findings = Findings()
+        for uuid in uuids:
+            row = self.arrived.pop(uuid, None)
+            if row is not None and row.TABLE.name == PORTS and snapshot.shows(uuid, row):
+                # As most that an event finds: what the last one has done. Port names are unique by the schema.
+                self._look_at_port(uuid, snapshot, findings, True)
+            else:
+                self._look(uuid, snapshot, findings)
+        return findings
+
+    def _look(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
+        stored = snapshot.rows.get(uuid)
+        before = self.known.pop(uuid, None)
+        now = stored.key if stored else None
+        if now:
+            self.known[uuid] = now
+        if stored and now not in self.standing.rows and owned_by(stored, self.owner):
+            findings.stale = True
+        if stored is None and uuid in self.departed:
+            self.departed.remove(uuid)
+            as_planned = True
+        else:
+            # Both keys are looked at: what follows from each is noted.
+            keys = {key for key in (before, now) if key}
+            as_planned = sum(self._is_as_planned(key, snapshot, findings) for key in keys) == len(keys)
+            findings.something |= not as_planned or before is now is None
+            if now and now.table == SWITCHES and not as_planned:
+                # It may say that it is of another network, and so are its ports.
+                for child in snapshot.children(uuid):
+                    self._look_at_port(child.uuid, snapshot, findings, False)
+        if PORTS in (before and before.table, now and now.table):
+            self._look_at_port(uuid, snapshot, findings, as_planned)
+
+    def _note_odd(self, held: Held | None) -> None:
+        network = self.standing.network_of_switch(held.switch) if held else ""
+        if held and network and network != held.network:
+            self.odd.add(network)
+
+    def _is_as_planned(self, key: Key, snapshot: Snapshot, findings: Findings) -> bool:
+        if key in self.standing.rows:
+            if is_as_wanted(self.standing.family(key), snapshot, self.owner):
+                return True
+            if key.table == PORTS:
+                findings.networks.add(self.standing.units[key].network)
+            else:
+                findings.everything = True
+        elif key.table != PORTS and self._is_near_us(key):
+            findings.everything = True
+        return False
+
+    def _is_near_us(self, key: Key) -> bool:
+        """Whether a row that we do not want bears a name that our networks may come to want, or speaks of a slice."""
+        name = key.name.removeprefix("rtos-").removeprefix("stor-")
+        cuts = (place for place, letter in enumerate(name) if letter == "_")
+        return any(name[: place + 1] in self.prefixes for place in cuts)
+
+    def _look_at_port(self, uuid: str, snapshot: Snapshot, findings: Findings, as_planned: bool) -> None:
+        before, now = self.occupancy.read(uuid, snapshot)
+        if as_planned:
+            findings.ports.append((before, now))
+            return
+        self._note_odd(now)
+        for held in (before, now):
+            if held:
+                findings.networks |= {held.network, self.standing.network_of_switch(held.switch)}
+                findings.networks |= {item.network.name for item in self.standing.ports.get(held.port, ())}
+
+
+def is_as_wanted(family: dict[Key, Row], snapshot: Snapshot, owner: str) -> bool:
+    """Whether a row is in the database as it was planned.
+
+    family  it and the rows that hold it, itself first
+    """
+    key, row = next(iter(family.items()))
+    found = snapshot.named(key)
+    if len(found) == 1 and len(found[0].holders) < 2 and found[0].row == marked(row, owner):
+        return True
+    try:
+        wanted = RowSet(marked(row, owner) for row in family.values())
+        return diff(wanted, snapshot, Rules(owner=owner)).is_empty
+    except OwnershipError:
+        return False

@@ -1,0 +1,312 @@
+"""The second connection, on which `DirectNb` sends long transactions: on real servers, and when links break."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faulty_link import FaultyLink
+from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed
+
+from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb
+from ovnk8s_topo.backends import lane as lane_module
+from ovnk8s_topo.backends import line as line_module
+from ovnk8s_topo.backends.lane import Lane
+from ovnk8s_topo.backends.ovsdb_wire import WireSession
+from ovnk8s_topo.diff import ChangeSet
+from ovnk8s_topo.errors import BackendUnavailable, OutcomeUnknown, RowError
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import LogicalSwitchPort, Row
+from ovnk8s_topo.testing import LocalOvn
+
+GRACE_S = 0.5
+
+PORTS = 2000
+"""Some 0.6 MB on the wire: more than the kernel holds for a server that does not read."""
+
+LARGE = network("a", PORTS)
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
+    """The lanes made in this test; from 100 operations on a transaction gets one."""
+    made: list[Lane] = []
+
+    class Counted(Lane):
+        def __init__(self, session: WireSession) -> None:
+            super().__init__(session)
+            made.append(self)
+
+    monkeypatch.setattr(line_module, "Lane", Counted)
+    monkeypatch.setattr(line_module, "_MANY", 100)
+    monkeypatch.setattr(lane_module, "_MOST_UNSENT", 10_000)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(local_ovn_nb: LocalOvn) -> Iterator[None]:
+    threads, sockets = threading.active_count(), open_sockets()
+    yield
+    assert threading.active_count() == threads
+    assert open_sockets() == sockets
+
+
+def open_sockets() -> set[str]:
+    """Not all files: libuuid keeps one for each thread that python-ovs makes uuids in."""
+    found = (Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd"))
+    return {target for path in found if path.is_symlink() and (target := os.readlink(path)).startswith("socket:")}
+
+
+@contextmanager
+def ends_by(deadline_s: float) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started <= deadline_s + GRACE_S
+
+
+def read(nb: DirectNb) -> Snapshot:
+    return nb.snapshot(timeout_s=LIMIT_S)
+
+
+def ports_of(nb: DirectNb) -> int:
+    return len(names(read(nb), "Logical_Switch_Port"))
+
+
+def pieces(changes: ChangeSet) -> Iterator[ChangeSet]:
+    """Cut into batches of 150; a switch and its router come first."""
+    for start in range(0, len(changes), 150):
+        yield ChangeSet(changes.changes[start : start + 150], changes.uuids)
+
+
+# --- what it does ---
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_long_transaction_is_in_the_next_snapshot(
+    local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool
+) -> None:
+    cut = pieces if in_batches else None
+    rows = [*LARGE, *routed("é☃")]
+    with connected(DirectNb, local_ovn_nb.nb) as nb, MemoryNb() as memory:
+        for wanted in (rows, network("a", PORTS // 2), rows):
+            committed = nb.commit(decide(wanted, prune=True), timeout_s=LIMIT_S, cut=cut)
+            actual = nb.snapshot(timeout_s=LIMIT_S)
+            assert committed.changes == memory.commit(decide(wanted, prune=True), timeout_s=LIMIT_S, cut=cut).changes
+            assert actual == memory.snapshot(timeout_s=0)
+        assert len(lanes) == 3
+        sent = local_ovn_nb.txn_requests()
+        assert reconcile(nb, rows, prune=True).changes.is_empty
+        assert local_ovn_nb.txn_requests() == sent
+
+
+def test_a_confirmation_on_a_lane(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        committed = nb.commit(decide(network("a", 200)), timeout_s=LIMIT_S, confirm=True)
+        assert read(nb).nb_cfg == committed.nb_cfg > 0
+        again = nb.commit(decide(network("b", 400)), timeout_s=LIMIT_S, confirm=True, cut=pieces)
+        assert read(nb).nb_cfg == again.nb_cfg == committed.nb_cfg + 1
+    assert len(lanes) == 2
+
+
+def test_small_transactions_need_no_lane(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        reconcile(nb, network("a", 50))
+    assert lanes == []
+
+
+def test_readers_get_snapshots_while_a_lane_is_busy(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        reconcile(nb, network("b", 3))
+        local_ovn_nb.freeze()
+        found: list[BaseException | None] = []
+
+        def write() -> None:
+            reconcile(nb, LARGE)
+            found.append(None)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while not lanes:
+            time.sleep(0.001)
+        for _ in range(50):
+            with ends_by(0):
+                assert names(nb.snapshot(timeout_s=0.2), "Logical_Switch") == ["b"]
+        assert not found
+        local_ovn_nb.thaw()
+        seen = set()
+        while writer.is_alive():
+            seen.add(ports_of(nb))
+        writer.join()
+        assert found == [None]
+        assert seen <= {3, PORTS + 3}
+        assert ports_of(nb) == PORTS + 3
+
+
+def test_two_lanes_at_once(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        failures: list[BaseException] = []
+
+        def write(name: str) -> None:
+            try:
+                for count in (500, 0, 400):
+                    reconcile(nb, network(name, count), name, prune=True)
+                    found = [port for port in names(read(nb), "Logical_Switch_Port") if port.startswith(f"{name}-")]
+                    assert len(found) == count
+            except BaseException as failure:
+                failures.append(failure)
+
+        writers = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert failures == []
+    assert len(lanes) >= 6
+
+
+def test_tls(lanes: list[Lane]) -> None:
+    with LocalOvn(tls=True) as ovn:
+        files = ovn.client_tls
+        options = {"ca_cert": str(files.ca), "certificate": str(files.certificate), "private_key": str(files.key)}
+        with connected(DirectNb, ovn.ssl, **options) as nb:
+            reconcile(nb, LARGE)
+            assert ports_of(nb) == PORTS
+            nb.commit(decide([], prune=True), timeout_s=LIMIT_S, cut=pieces)
+            assert read(nb).rows == {}
+    assert len(lanes) == 2
+
+
+def test_a_bad_row_is_found_before_a_lane_is_made(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    bad: list[Row] = [*network("a", 400), LogicalSwitchPort(name="bad", parent="a", tag_request=9999)]
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        for cut in (None, pieces):
+            with pytest.raises(RowError):
+                nb.commit(decide(bad), timeout_s=LIMIT_S, cut=cut)
+        assert read(nb).rows == {}
+    assert lanes == []
+
+
+# --- other writers ---
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_another_writer_is_faster(local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb, connected(OvsdbNb, local_ovn_nb.nb) as other:
+        meddling = meddled(decide(LARGE), lambda: reconcile(other, network("a", 1)))
+        committed = nb.commit(meddling, timeout_s=LIMIT_S, cut=pieces if in_batches else None)
+        assert committed.attempts == 2
+        assert sorted(change.key.name for change in committed.changes) == sorted(
+            row.key.name for row in LARGE if row.key.name not in ("a", "a-p0")
+        )
+        assert ports_of(nb) == PORTS
+    assert local_ovn_nb.nbctl("--bare", "--columns=name", "list", "Logical_Switch").split() == ["a"]
+
+
+# --- servers that do not answer ---
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_server_that_stops_while_it_is_sent_to(local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        local_ovn_nb.freeze()
+        # Cut, some batches are whole on their way, and nobody knows; whole, the end of the message was never sent.
+        expected = OutcomeUnknown if in_batches else BackendUnavailable
+        with ends_by(0.5), pytest.raises(expected):
+            nb.commit(decide(LARGE), timeout_s=0.5, cut=pieces if in_batches else None)
+        with ends_by(0.2), pytest.raises(BackendUnavailable):
+            reconcile(nb, LARGE, timeout_s=0.2)
+        local_ovn_nb.thaw()
+        reconcile(nb, LARGE)
+        assert ports_of(nb) == PORTS
+        assert reconcile(nb, LARGE).changes.is_empty
+    assert lanes
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_server_that_stops_before_it_answers(local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool) -> None:
+    rows = network("a", 300)  # fits into the kernel's buffers
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        local_ovn_nb.freeze()
+        with ends_by(0.5), pytest.raises(OutcomeUnknown):
+            nb.commit(decide(rows), timeout_s=0.5, cut=pieces if in_batches else None)
+        local_ovn_nb.thaw()
+        reconcile(nb, rows)
+        assert ports_of(nb) == 300
+        assert reconcile(nb, rows).changes.is_empty
+    assert lanes
+
+
+@pytest.mark.parametrize("rows", [LARGE, network("a", 300)], ids=["sending", "waiting"])
+def test_closing_ends_a_call_on_a_lane(local_ovn_nb: LocalOvn, lanes: list[Lane], rows: list[Row]) -> None:
+    expected = BackendUnavailable if rows is LARGE else OutcomeUnknown
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        local_ovn_nb.freeze()
+        closer = threading.Timer(0.3, nb.close)
+        closer.start()
+        with ends_by(0.3), pytest.raises(expected):
+            reconcile(nb, rows)
+        closer.join()
+    assert len(lanes) == 1
+
+
+# --- links that break ---
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_link_that_breaks_in_the_middle_of_a_message(
+    local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool
+) -> None:
+    with FaultyLink(local_ovn_nb.nb) as link, connected(DirectNb, link.connection) as nb:
+        link.halves = 1
+        sent = local_ovn_nb.txn_requests()
+        committed = nb.commit(decide(LARGE), timeout_s=LIMIT_S, cut=pieces if in_batches else None)
+        assert (link.fired, link.halves) == (1, 0)
+        assert committed.attempts == 2
+        assert sorted(change.key.name for change in committed.changes) == sorted(row.key.name for row in LARGE)
+        if not in_batches:
+            assert local_ovn_nb.txn_requests() == sent + 1
+        assert ports_of(nb) == PORTS
+        assert reconcile(nb, LARGE).changes.is_empty
+        # The lane comes again once its turn on the line is over.
+        reconcile(nb, [], prune=True)
+    assert len(lanes) == 2
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_link_that_breaks_before_the_answer(local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool) -> None:
+    """What was written is found by reading, and the result names it, each change once."""
+    with FaultyLink(local_ovn_nb.nb) as link, connected(DirectNb, link.connection) as nb:
+        link.late_cuts = 1
+        committed = nb.commit(decide(LARGE), timeout_s=LIMIT_S, cut=pieces if in_batches else None)
+        assert (link.fired, link.late_cuts) == (1, 0)
+        assert committed.attempts >= 2
+        assert sorted(change.key.name for change in committed.changes) == sorted(row.key.name for row in LARGE)
+        assert ports_of(nb) == PORTS
+        assert reconcile(nb, LARGE).changes.is_empty
+    assert lanes
+
+
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_server_that_takes_no_second_connection(local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool) -> None:
+    with FaultyLink(local_ovn_nb.nb) as link, connected(DirectNb, link.connection) as nb:
+        link.is_open = False
+        committed = nb.commit(decide(LARGE), timeout_s=LIMIT_S, cut=pieces if in_batches else None)
+        assert (committed.attempts, len(committed.changes)) == (2, len(LARGE))
+        assert ports_of(nb) == PORTS
+        assert link.fired == 1
+    assert len(lanes) == 1
+
+
+def test_a_server_that_is_gone_when_the_lane_is_made(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        with ends_by(0.5), pytest.raises(BackendUnavailable):
+            nb.commit(meddled(decide(LARGE), local_ovn_nb.kill), timeout_s=0.5)
+        local_ovn_nb.restart()
+        reconcile(nb, LARGE)
+        assert ports_of(nb) == PORTS
+    assert lanes

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ovnk8s_topo.backends.follower import SERVER, WANTED, Follower, Pending, Unfit
+from ovnk8s_topo.backends.ops import DATABASE
+from ovnk8s_topo.backends.replica_rows import Astray
+from ovnk8s_topo.nb.tables import Key
+
+SWITCH = "00000000-0000-4000-8000-000000000001"
+DATABASE_ROW = "00000000-0000-4000-8000-0000000000d0"
+NOWHERE = "00000000-0000-0000-0000-000000000000"
+SCHEMA = {
+    "name": DATABASE,
+    "version": "7.0.0",
+    "tables": {table: {"columns": {column: {} for column in columns}} for table, columns in WANTED.items()},
+}
+
+
+class Server:
+    """Answers what a follower asks; what it answers can be changed before."""
+
+    def __init__(self, *, leader_only: bool = True, unknown: tuple[str, ...] = ()) -> None:
+        self.sent: list[Any] = []
+        self.follower = Follower(lambda message: self.sent.append(json.loads(message)), leader_only=leader_only)
+        self.row: dict[str, Any] = {"name": DATABASE, "model": "standalone", "connected": True, "leader": True}
+        self.schema: Any = SCHEMA
+        self.unknown = unknown
+        self.rows: Any = {"Logical_Switch": {SWITCH: {"initial": {"name": "s"}}}}
+        self.found = False
+        self.last = "00000000-0000-4000-8000-00000000aaaa"
+
+    def connect(self) -> None:
+        self.sent.clear()
+        self.follower.begin()
+        while self.sent:
+            self.answer(self.sent.pop(0))
+
+    def answer(self, asked: Any) -> None:
+        self.follower.handle({"id": asked["id"], **self.reply(asked["method"], asked["params"])})
+
+    def reply(self, method: str, params: Any) -> Any:
+        if method in self.unknown:
+            return {"error": "unknown method", "result": None}
+        match method:
+            case "monitor_cond" if params[0] == SERVER:
+                return {"result": {"Database": {DATABASE_ROW: {"initial": self.row}}}, "error": None}
+            case "get_schema":
+                return {"result": self.schema, "error": None}
+            case "monitor_cond_since":
+                self.since = params[3]
+                return {"result": [self.found, self.last, self.rows], "error": None}
+            case "monitor_cond" | "monitor":
+                return {"result": self.rows, "error": None}
+            case _:
+                return {"result": {}, "error": None}
+
+    def say(self, method: str, *params: Any) -> None:
+        self.follower.handle({"method": method, "params": list(params), "id": None})
+
+    def names(self) -> list[str]:
+        base = self.follower.base()
+        assert base is not None
+        return sorted(stored.key.name for stored in base.snapshot.rows.values())
+
+
+@pytest.mark.parametrize(
+    ("unknown", "update", "rows"),
+    [
+        ((), "update3", {"initial": {"name": "s"}}),
+        (("monitor_cond_since",), "update2", {"initial": {"name": "s"}}),
+        (("monitor_cond_since", "monitor_cond"), "update", {"new": {"name": "s"}}),
+    ],
+    ids=["with transaction ids", "without them", "RFC 7047"],
+)
+def test_every_way_to_be_told_of_changes(unknown: tuple[str, ...], update: str, rows: Any) -> None:
+    server = Server(unknown=unknown)
+    server.rows = {"Logical_Switch": {SWITCH: rows}}
+    server.connect()
+    assert server.names() == ["s"]
+    changed = {"old": {"name": "s"}, "new": {"name": "t"}} if update == "update" else {"modify": {"name": "t"}}
+    ids = ["a transaction"] if update == "update3" else []
+    server.say(update, DATABASE, *ids, {"Logical_Switch": {SWITCH: changed}})
+    assert server.names() == ["t"]
+    server.say(update, DATABASE, *ids, {"Logical_Switch": {SWITCH: {"delete": None} if ids else {"old": {}}}})
+    assert server.names() == []
+
+
+def test_a_reconnect_goes_on_where_the_last_one_stopped() -> None:
+    server = Server()
+    server.connect()
+    assert server.since == NOWHERE
+    base = server.follower.base()
+    assert base is not None
+    server.say("update3", DATABASE, "the last one", {"Logical_Switch": {SWITCH: {"modify": {"name": "t"}}}})
+    server.follower.end()
+    assert server.follower.base() is None
+    server.found, server.rows = True, {"Logical_Switch": {SWITCH: {"modify": {"name": "u"}}}}
+    server.connect()
+    assert server.since == "the last one"
+    again = server.follower.base()
+    assert again is not None
+    assert server.names() == ["u"]
+    assert again.snapshot.changed_since(base.snapshot.serial) == frozenset({SWITCH})
+
+
+def test_rows_that_are_fetched_anew_are_a_later_state_of_which_nothing_is_known() -> None:
+    server = Server()
+    server.connect()
+    before = server.follower.base()
+    server.rows = {}
+    server.connect()
+    after = server.follower.base()
+    assert before is not None
+    assert after is not None
+    assert after.snapshot.serial > before.snapshot.serial
+    assert after.snapshot.changed_since(before.snapshot.serial) is None
+    assert [list(before.snapshot.rows), list(after.snapshot.rows)] == [[SWITCH], []]
+
+
+def test_another_schema_means_other_columns_and_all_rows_anew() -> None:
+    server = Server()
+    server.connect()
+    server.schema = {"version": "5.0.0", "tables": {"Logical_Switch": {"columns": {"name": {}}}}}
+    server.connect()
+    assert server.since == NOWHERE
+    assert server.follower.schema.version == "5.0.0"
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"name": "Other"}, "no database"),
+        ({"model": "clustered", "connected": False}, "not connected"),
+        ({"model": "relay", "connected": False}, "not connected"),
+        ({"model": "clustered", "leader": False}, "not the leader"),
+    ],
+)
+def test_a_server_that_is_of_no_use(row: dict[str, Any], why: str) -> None:
+    server = Server()
+    server.row |= row
+    with pytest.raises(Unfit, match=why):
+        server.connect()
+    assert server.follower.base() is None
+
+
+def test_followers_of_a_cluster_will_do_if_that_is_wanted() -> None:
+    server = Server(leader_only=False)
+    server.row |= {"model": "clustered", "leader": False}
+    server.connect()
+    assert server.names() == ["s"]
+
+
+def test_a_leader_that_is_one_no_more() -> None:
+    server = Server()
+    server.row |= {"model": "clustered"}
+    server.connect()
+    server.say("update2", SERVER, {"Database": {DATABASE_ROW: {"modify": {"index": 5}}}})
+    with pytest.raises(Unfit, match="leader"):
+        server.say("update2", SERVER, {"Database": {DATABASE_ROW: {"modify": {"leader": False}}}})
+
+
+def test_a_server_that_is_behind_what_another_one_told() -> None:
+    server = Server()
+    server.row |= {"model": "clustered", "cid": ["uuid", "one"], "index": 7}
+    server.connect()
+    server.row["index"] = 6
+    with pytest.raises(Unfit, match="behind"):
+        server.connect()
+    server.row["cid"] = ["uuid", "another cluster"]
+    server.connect()
+    assert server.names() == ["s"]
+
+
+def test_a_server_without_the_database_server() -> None:
+    server = Server(unknown=("monitor_cond_since", "monitor_cond"))
+    server.rows = {"Logical_Switch": {SWITCH: {"new": {"name": "s"}}}}
+    server.connect()
+    assert server.names() == ["s"]
+
+
+@pytest.mark.parametrize("what", ["monitor", "get_schema"])
+def test_a_server_that_cannot_be_followed(what: str) -> None:
+    server = Server(unknown=("monitor_cond_since", "monitor_cond", what))
+    with pytest.raises(Unfit, match=r"unknown method"):
+        server.connect()
+
+
+def test_a_database_that_goes() -> None:
+    server = Server()
+    server.connect()
+    with pytest.raises(Unfit, match=DATABASE):
+        server.say("monitor_canceled", DATABASE)
+
+
+def test_an_update_that_does_not_fit() -> None:
+    server = Server()
+    server.connect()
+    with pytest.raises(Astray):
+        server.say("update3", DATABASE, "x", {"Logical_Switch": {DATABASE_ROW: {"modify": {"name": "t"}}}})
+
+
+def test_probes_are_answered() -> None:
+    server = Server()
+    server.connect()
+    server.follower.handle({"method": "echo", "params": ["are you there"], "id": "echo"})
+    assert server.sent == [{"id": "echo", "result": ["are you there"], "error": None}]
+
+
+def test_rows_that_came_while_the_message_was_on_its_way() -> None:
+    server = Server()
+    server.rows = {"Logical_Switch": {}}
+    server.sent.clear()
+    server.follower.begin()
+    for _ in range(3):
+        server.answer(server.sent.pop(0))
+    server.follower.keep("Logical_Switch", SWITCH, {"initial": {"name": "s"}}, '{"name":"s"}')
+    assert server.follower.base() is None
+    server.answer(server.sent.pop(0))
+    assert server.names() == ["s"]
+    server.follower.keep("Logical_Switch", SWITCH, {"modify": {"name": "t"}}, "")
+    assert server.names() == ["s"]
+    server.say("update3", DATABASE, "x", {"Logical_Switch": {}})
+    assert server.names() == ["t"]
+
+
+def sent(server: Server, operations: list[Any]) -> Pending:
+    return server.follower.start(*server.follower.prepare(operations))
+
+
+def test_transactions_are_lost_with_their_connection() -> None:
+    server = Server()
+    server.connect()
+    first, second = (sent(server, [{"op": "comment", "comment": text}]) for text in "ab")
+    server.follower.handle({"id": server.sent[1]["id"], "result": [{}], "error": None})
+    assert (first.results, second.results) == (None, [{}])
+    server.follower.end()
+    assert (first.results, second.results) == ([], [{}])
+    refused = sent(server, [])
+    server.follower.handle({"id": server.sent[-1]["id"], "result": None, "error": {"error": "unknown database"}})
+    assert refused.results is not None
+    assert "unknown database" in refused.results[0]["details"]
+    assert Key("Logical_Switch", "s") in {stored.key for stored in server.follower.rows.snapshot().rows.values()}

@@ -1,0 +1,220 @@
+"""Events one by one: what `put`, `remove` and `batch` do, what they are told, and that they look at little."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from tracked_nb import TrackedNb
+
+from ovnk8s_topo import (
+    AllocationError,
+    IpamClaim,
+    Layer2,
+    Layer3,
+    Node,
+    OutcomeUnknown,
+    Pod,
+    Reconciler,
+    SpecError,
+    Topology,
+)
+from ovnk8s_topo.backends import MemoryNb
+from ovnk8s_topo.backends.faults import Faults
+from ovnk8s_topo.live import Engine, Way
+from ovnk8s_topo.nb.tables import LogicalSwitchPort
+from ovnk8s_topo.spec import Gaps, Network
+
+BLUE = Layer2(name="blue", subnets="10.22.0.0/16")
+RED = Layer3(name="red", subnets="10.33.0.0/16/24")
+NODES = [Node(name="n1"), Node(name="n2")]
+
+
+def pod(name: str, networks: str = "blue", node: str = "n1", **values: str) -> Pod:
+    return Pod(name=name, uid=f"uid-{name}", node=node, networks=networks, **values)
+
+
+def pods(count: int, networks: str) -> list[Pod]:
+    return [pod(f"p{number:04}", networks, NODES[number % 2].name) for number in range(count)]
+
+
+def started(
+    nb: TrackedNb, *networks: Network, count: int = 0, prune: bool = True, keep_going: bool = False
+) -> Reconciler:
+    reconciler = Reconciler(nb, owner="me")
+    members = pods(count, ",".join(network.name for network in networks))
+    topology = Topology(networks=networks, nodes=NODES, pods=members)
+    reconciler.apply(topology, prune=prune, keep_going=keep_going)
+    return reconciler
+
+
+def way_of(reconciler: Reconciler) -> Way | None:
+    return cast(Engine, reconciler._engine).way
+
+
+def test_nothing_can_be_put_before_a_topology_is_applied() -> None:
+    with pytest.raises(SpecError, match="apply the whole topology first"):
+        Reconciler(TrackedNb(), owner="me").put(pod("a"))
+
+
+def test_put_tells_what_the_pod_gets_and_no_more() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, count=3)
+    result = reconciler.put(pod("web"))
+    assert (result.status, result.plan.counts) == ("applied", {"insert": 1, "update": 0, "delete": 0})
+    [attachment] = result.plan.told.attachments
+    assert (attachment.pod, [str(address) for address in attachment.addresses]) == ("default/web", ["10.22.0.4/16"])
+    assert reconciler.put(pod("web")).status == "unchanged"
+
+
+def test_remove_deletes_what_it_names_without_prune() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, count=20, prune=False)
+    left_over = nb.put(
+        LogicalSwitchPort(name="old", parent="blue_ovn_layer2_switch", external_ids={"ovnk8s-topo/owner": "me"}),
+        holder=nb.content.named(nb.row("Logical_Switch", "blue_ovn_layer2_switch").key)[0].key,
+    )
+    reconciler.remove(pods=[f"default/p{number:04}" for number in range(18)])
+    assert nb.names("Logical_Switch_Port") == {
+        "default.blue_default_p0018",
+        "default.blue_default_p0019",
+        left_over.key.name,
+    }
+    assert reconciler.remove(pods=["default/p0000"]).status == "unchanged"
+
+
+def test_a_batch_is_one_transaction() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, count=2)
+    before = nb.transactions
+    with reconciler.batch() as batch:
+        batch.remove(pods=["default/p0000"])
+        batch.put(RED, pod("a", "red"), pod("b", "blue,red", "n2"))
+    assert nb.transactions == before + 1
+    assert batch.result is not None
+    assert len(batch.result.plan.told.attachments) == 3
+
+
+def test_a_pod_waits_for_its_network_and_its_node() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, keep_going=True)
+    assert reconciler.put(pod("a", "red", "n3")).status == "unchanged"
+    first = reconciler.put(RED)
+    assert [problem.subject for problem in first.plan.problems] == ["Pod default/a (default/red)"]
+    second = reconciler.put(Node(name="n3"))
+    assert not second.plan.problems
+    assert [attachment.pod for attachment in second.plan.told.attachments] == ["default/a"]
+
+
+def test_a_refused_event_leaves_everything_as_it_was() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, RED)
+    before = nb.content
+    with pytest.raises(AllocationError):
+        reconciler.put(pod("a", "blue,red", "nowhere"))
+    with pytest.raises(SpecError, match="its OVN names would be those of network"):
+        reconciler.put(Layer2(name="a-b"), Layer2(name="a.b"))
+    assert nb.content is before
+    assert reconciler.put(pod("a", "blue,red")).plan.counts["insert"] == 2
+    assert reconciler.remove(pods=["default/a"]).plan.counts["delete"] == 2
+
+
+def test_a_block_that_raises_does_nothing() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE)
+    with pytest.raises(TypeError), reconciler.batch() as batch:
+        batch.put(pod("a"), "b")  # type: ignore[arg-type]
+    assert "default.blue_default_a" not in nb.names("Logical_Switch_Port")
+
+
+def test_what_could_not_be_read_is_closed_by_putting_it() -> None:
+    nb = TrackedNb()
+    started(nb, BLUE, count=1)
+    reconciler = Reconciler(nb, owner="me")
+    reconciler.apply(Topology(networks=[BLUE], nodes=NODES, gaps=Gaps(pods={"default/p0000"})), prune=True)
+    assert nb.names("Logical_Switch_Port") == {"default.blue_default_p0000"}
+    reconciler.put(pod("other"))
+    assert len(nb.names("Logical_Switch_Port")) == 2
+    reconciler.remove(pods=["default/p0000"])
+    assert nb.names("Logical_Switch_Port") == {"default.blue_default_other"}
+
+
+def test_a_lost_reply_is_found_out() -> None:
+    nb = MemoryNb(faults=Faults(commits=["reply_lost", None, "reply_lost"]))
+    reconciler = Reconciler(nb, owner="me")
+    topology = Topology(networks=[BLUE], nodes=NODES)
+    with pytest.raises(OutcomeUnknown):
+        reconciler.apply(topology)
+    with pytest.raises(SpecError):
+        reconciler.put(pod("a"))
+    assert reconciler.apply(topology).status == "unchanged"
+    with pytest.raises(OutcomeUnknown):
+        reconciler.put(pod("a"))
+    assert reconciler.put(pod("a")).status == "unchanged"
+    assert reconciler.remove(pods=["default/a"]).plan.counts["delete"] == 1
+
+
+def test_a_claim_outlives_its_pod() -> None:
+    nb = TrackedNb()
+    reconciler = Reconciler(nb, owner="me")
+    blue = Layer2(name="blue", subnets="10.22.0.0/16", allow_persistent_ips=True)
+    reconciler.apply(Topology(networks=[blue], nodes=NODES, ipam_claims=[IpamClaim(name="vm", network="blue")]))
+    machine = pod("vm-1", '[{"name": "blue", "ipam-claim-reference": "vm"}]')
+    [ips] = reconciler.put(machine).plan.told.ipam_claims().values()
+    reconciler.put(IpamClaim(name="vm", network="blue", ips=ips))
+    reconciler.remove(machine)
+    [other] = reconciler.put(pod("other")).plan.told.attachments
+    assert [str(address) for address in other.addresses] == ["10.22.0.2/16"]
+
+
+@pytest.mark.parametrize("network", [BLUE, RED], ids=str)
+def test_an_event_looks_at_as_few_rows_in_a_large_network_as_in_a_small_one(network: Network) -> None:
+    looks = [looks_of_events(network, count) for count in (4, 400)]
+    assert looks[0] == looks[1]
+    assert max(looks[0]) < 20
+
+
+def looks_of_events(network: Network, count: int) -> list[int]:
+    nb = TrackedNb()
+    reconciler = started(nb, network, count=count)
+    reconciler.put(pod("first", network.name))
+    looks: list[int] = []
+    for value in (pod("web", network.name), pod("web", network.name, "n2"), None):
+        if value:
+            reconciler.put(value)
+        else:
+            reconciler.remove(pods=["default/web"])
+        assert way_of(reconciler) == "attachments"
+        looks.append(nb.looked_at)
+    return looks
+
+
+def test_what_was_told_comes_back_as_an_event_about_nobody_else() -> None:
+    reconciler = started(TrackedNb(), BLUE, RED, count=4)
+    told = reconciler.put(pod("web", "blue,red")).plan.told
+    annotated = pod("web", "blue,red").model_copy(update={"given": told.pod_networks()["default/web"]})
+    assert reconciler.put(annotated).status == "unchanged"
+    assert way_of(reconciler) == "attachments"
+
+
+def test_a_node_of_a_settled_network_concerns_its_own_pods_alone() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, RED, count=400)
+    reconciler.put(pod("first", "red"))
+    result = reconciler.put(Node(name="n3"), pod("web", "red", "n3"))
+    assert (way_of(reconciler), result.plan.counts["insert"]) == ("networks", 5)
+    assert nb.looked_at < 60
+
+
+def test_a_topology_that_differs_in_little_is_planned_by_what_differs() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, count=40)
+    first = Topology(networks=[BLUE], nodes=NODES, pods=pods(40, "blue"))
+    assert reconciler.apply(first, prune=True).status == "unchanged"
+    assert reconciler.apply(first, prune=True).status == "unchanged"
+    assert nb.looked_at == 0
+    second = Topology(networks=[BLUE], nodes=NODES, pods=[*pods(39, "blue"), pod("web")])
+    result = reconciler.apply(second, prune=True)
+    assert (way_of(reconciler), result.plan.counts) == ("attachments", {"insert": 1, "update": 0, "delete": 1})
+    assert len(result.plan.told.attachments) == 40
+    assert result.plan.topology == second
