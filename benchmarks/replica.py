@@ -14,7 +14,7 @@ from benchmarks.measure import Block, Effort, Line, line, ratio_line, samples_of
 from benchmarks.servers import filled, load
 from benchmarks.usage import Figures, metered
 from benchmarks.wire import DATABASE, Wire, request
-from ovnk8s_topo.backends.ops import GLOBAL, GLOBAL_COLUMNS, wanted_columns
+from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS, wanted_columns
 from ovnk8s_topo.nb.tables import TABLES
 
 SHAPES = (

@@ -5,7 +5,7 @@ Law: desired x actual -> change set (`changes`); equal inputs give equal change 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -58,8 +58,12 @@ _PARENTS_OF_ONE = {table.parent[0] for table in TABLES.values() if table.sole an
 _RANKS = {table: rank for rank, table in enumerate(TABLES)}
 
 
-def _rank(key: Key) -> int:
-    return _RANKS[key.table]
+def _in_order(keys: Iterable[Key]) -> list[Key]:
+    """Sort keys: tables in the order in which rows are inserted, each by name."""
+    by_table: dict[str, list[Key]] = {table: [] for table in TABLES}
+    for key in keys:
+        by_table[key.table].append(key)
+    return [key for found in by_table.values() for key in sorted(found)]
 
 
 def _everything(_: Stored) -> bool:
@@ -99,7 +103,7 @@ def diff(desired: RowSet, actual: Snapshot, rules: Rules) -> ChangeSet:
 class _Differ:
     def __init__(self, desired: RowSet, actual: Snapshot, rules: Rules) -> None:
         self.desired, self.actual, self.rules = desired, actual, rules
-        self.order = sorted(desired)
+        self.order = _in_order(desired)
         self.problems: list[tuple[Problem, Key]] = []
         self.kept: dict[Key, Stored] = {}
         self.uuids: dict[Key, str] = {}
@@ -107,6 +111,7 @@ class _Differ:
     def run(self) -> ChangeSet:
         for key in self.order:
             self.choose(key)
+        self.problems.sort(key=lambda found: found[1])
         deletes = self.deletes() if self.rules.prune else self.duplicates()
         changes: list[Change] = [*self.inserts(), *self.updates(), *deletes]
         if self.problems:
@@ -151,16 +156,15 @@ class _Differ:
         return (self.uuids[parent],)
 
     def inserts(self) -> Iterator[Insert]:
-        missing = [key for key in self.order if key not in self.kept]
-        named = {target for key in missing for target in references(self.desired[key])}
-        for key in sorted(missing, key=_rank):
-            row = self.desired[key]
+        missing = [(key, self.desired[key]) for key in self.order if key not in self.kept]
+        named = {target for _, row in missing if row.TABLE.references for target in references(row)}
+        for key, row in missing:
             # Rows that live only while something names them would be collected at once without a name.
-            if key in named or row.TABLE.root or row.TABLE.parent:
+            if row.TABLE.root or row.TABLE.parent or key in named:
                 yield Insert(self.uuids[key], row, self.holders(row))
 
     def updates(self) -> Iterator[Update]:
-        for key in sorted(self.kept, key=_rank):
+        for key in self.kept:
             wanted, stored = self.desired[key], self.kept[key]
             holders = self.holders(wanted)
             is_same = wanted == stored.row and holders == stored.holders

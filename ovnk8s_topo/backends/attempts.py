@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ovnk8s_topo.backends.ops import Operation, Schema
+from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.errors import BackendError, BackendUnavailable, ConflictError, OutcomeUnknown
 
 S = TypeVar("S")

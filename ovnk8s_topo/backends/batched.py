@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.attempts import Attempts, Base, Carrier, Decision, Done, Pending, Refusal, Way, refusal_of
 from ovnk8s_topo.backends.contract import Cut
-from ovnk8s_topo.backends.ops import Operation, Schema, encode
+from ovnk8s_topo.backends.ops import Operation, encode
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet, Insert, is_done
 from ovnk8s_topo.errors import BackendError, RowError
 from ovnk8s_topo.nb.check import check_rows
@@ -79,7 +80,7 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
         waiting: deque[_Sent] = deque()
         answers: list[Any] | None = []
         for part in parts:
-            operations = self.decision.encode(part, base.snapshot, base.schema)
+            operations = encode(part, base.snapshot, base.schema, checked=True)
             also = self.also(base) if part is parts[-1] else []
             if not (operations or also):
                 continue  # nothing of it that this server knows
@@ -138,15 +139,12 @@ def batches_of(changes: ChangeSet, cut: Cut, actual: Snapshot, schema: Schema) -
 
     RowError  a row in any of them cannot be written; see `ops.encode`
     """
-    inserts = [change for change in changes if isinstance(change, Insert)]
-    looked_at = {table for table in TABLES if not _is_plain(table, schema)}
-    problems = check_rows(change.row for change in inserts if change.key.table not in looked_at)
-    if problems:
+    if problems := check_rows(change.row for change in changes if isinstance(change, Insert)):
         raise RowError(problems)
     # To encode all of them beforehand, to see whether that works, would take as long as the encoding itself.
-    encode(
-        ChangeSet(tuple(change for change in changes if change.key.table in looked_at), changes.uuids), actual, schema
-    )
+    looked_at = {table for table in TABLES if not _is_plain(table, schema)}
+    some = ChangeSet(tuple(change for change in changes if change.key.table in looked_at), changes.uuids)
+    encode(some, actual, schema, checked=True)
     return tuple(part for part in cut(changes) if not part.is_empty)
 
 

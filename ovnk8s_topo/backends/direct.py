@@ -10,9 +10,10 @@ from ovnk8s_topo.backends.batched import attempts
 from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
-from ovnk8s_topo.backends.ops import Operation, Schema, encode
+from ovnk8s_topo.backends.ops import Operation, encode
 from ovnk8s_topo.backends.ovsdb_link import check_remotes, tls_context
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base
-from ovnk8s_topo.backends.ops import DATABASE, GLOBAL, GLOBAL_COLUMNS, Operation, Schema, wanted_columns
+from ovnk8s_topo.backends.ops import Operation
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
+from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import TABLES
 
@@ -33,6 +34,9 @@ _METHODS = ("monitor_cond_since", "monitor_cond", "monitor")
 """Newest first: the second has no transaction ids, the third is that of RFC 7047 (servers before OVS 2.6)."""
 
 _NO_TRANSACTION = "00000000-0000-0000-0000-000000000000"
+
+_BALLAST = " " * (1 << 20)
+"""More than a unix socket takes, at once and when somebody has read from it (net.core.wmem_default is some 200 kB)."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -146,6 +150,11 @@ class Follower:
         snapshot = self.rows.snapshot()
         return Base(snapshot, self.schema, snapshot.serial, self.numbers())
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the server has more to tell than the rows show; see `catch_up`."""
+        return bool(self._behind)
+
     def catch_up(self) -> None:
         """Give no rows until the server has told us all that it knows by now, as after a commit on another connection.
 
@@ -158,6 +167,16 @@ class Follower:
         if self.complete:
             self._behind += 1
             self._ask("echo", [], caught_up)
+
+    def hold_off(self) -> None:
+        """Have the server keep from us what happens from now on, until somebody reads what it has sent.
+
+        It tells a client nothing while something is left to be sent to it (ovsdb/jsonrpc-server.c), and to work out
+        what to tell us of a long transaction takes it as long as the transaction itself. So it is given something to
+        send that no socket takes at once. Where one does, we are told at once.
+        """
+        if self.complete:
+            self._ask("echo", [_BALLAST], lambda *_: None)
 
     def numbers(self) -> Mapping[str, int]:
         """Return the columns of NB_Global that confirm changes, nothing while there is no such row."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.follower import Pending
-from ovnk8s_topo.backends.ops import DATABASE, Operation
+from ovnk8s_topo.backends.ops import Operation
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
+from ovnk8s_topo.backends.schema import DATABASE
 from ovnk8s_topo.errors import BackendUnavailable
 
 _PIECE = 100

@@ -124,7 +124,12 @@ class Line:
         lane = Lane(self._make_session([self._session.get_name()], _keep_nothing))
         with self._lock:
             self._lanes.add(lane)
+            wire = self._wire if self._is_local else None
+            if wire is not None:
+                self._follower.hold_off()
         try:
+            if wire is not None:
+                self._send_rest(wire, Deadline(_BUSY_S))
             yield lane
         finally:
             with self._lock:
@@ -133,6 +138,7 @@ class Line:
                 # A server may take no second connection: after a lane that came to nothing it is this line's turn.
                 self._takes_lanes = lane.was_answered
                 self._follower.catch_up()
+            self._wake.set()
 
     def results(self, pending: Pending, deadline: Deadline) -> list[Any] | None:
         """Return the server's results; see `attempts.Way.results`."""
@@ -207,9 +213,16 @@ class Line:
     def _received(self) -> int:
         return self._wire.get_received_bytes() if self._wire is not None else 0
 
+    @property
+    def _is_local(self) -> bool:
+        """Whether the server is on this machine: then it does not probe us, and a socket takes little at once."""
+        return bool(self._session.get_name().startswith("unix:"))
+
     def _look_after(self) -> None:
         while not self._closed:
-            if self._follower.complete:
+            if self._lanes and self._is_local:
+                self._pause(_BUSY_S)
+            elif self._follower.complete and not self._follower.is_behind:
                 self._pause(_IDLE_S)
                 # Callers read for themselves: the thread must not be in their way for longer than it takes.
                 if self._reading.acquire(blocking=False):

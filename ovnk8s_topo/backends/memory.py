@@ -18,8 +18,9 @@ from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.draft import Draft
 from ovnk8s_topo.backends.engine import Database, Operation
 from ovnk8s_topo.backends.faults import Fault, Faults
-from ovnk8s_topo.backends.ops import Schema, confirmation, encode
+from ovnk8s_topo.backends.ops import confirmation, encode
 from ovnk8s_topo.backends.reading import Reader
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.backends.snapshot_file import Dump
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable, ConflictError, NotReached, OutcomeUnknown
@@ -149,7 +150,7 @@ class MemoryNb:
             parts = (ChangeSet(),)
         results: _Results = []
         for part in parts:
-            operations = cast(list[Operation], encode(part, actual, _SCHEMA))
+            operations = cast(list[Operation], encode(part, actual, _SCHEMA, checked=cut is not None))
             if confirm and part is parts[-1]:
                 operations += confirmation()
             results = self._exchange(operations, fault)

@@ -10,67 +10,29 @@ so the order of the rest is for the reader only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import Any, NamedTuple, cast
 
+from ovnk8s_topo.backends.schema import GLOBAL, Schema
 from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, Part, PutKeys, Update
 from ovnk8s_topo.errors import Problem, RowError
 from ovnk8s_topo.nb.check import check_rows, check_value
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import TABLES, Key, Row, Table, children_of
+from ovnk8s_topo.nb.tables import Key, Row, Table, reader_of
 
 Operation = dict[str, object]
 """One operation of a transaction, ready for a JSON encoder."""
 
-DATABASE = "OVN_Northbound"
-GLOBAL = "NB_Global"
-GLOBAL_COLUMNS = ("nb_cfg", "sb_cfg", "hv_cfg")
-"""The table that carries the numbers for confirmations, and these."""
 
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """What a server can hold.
-
-    tables   table -> names of its columns
-    version  the schema's version, for messages
-    """
-
-    tables: Mapping[str, frozenset[str]]
-    version: str
-
-    @classmethod
-    def full(cls, version: str = "7.0.0") -> Schema:
-        """Return the schema that has all that `nb.tables` knows: for backends without a server."""
-        tables = {name: frozenset(wanted_columns(table)) for name, table in TABLES.items()}
-        return cls({**tables, GLOBAL: frozenset(GLOBAL_COLUMNS)}, version)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, object]) -> Schema:
-        """Read a database schema as ovsdb-server sends it (RFC 7047 section 3.2)."""
-        tables = cast(Mapping[str, Mapping[str, Mapping[str, object]]], document["tables"])
-        columns = {name: frozenset(table["columns"]) for name, table in tables.items()}
-        return cls(columns, str(document.get("version", "unknown")))
-
-    def has(self, table: str, column: str) -> bool:
-        """Tell whether the server has this column."""
-        return column in self.tables.get(table, ())
-
-
-def wanted_columns(table: Table) -> Iterator[str]:
-    """Yield the columns of a table that this library reads: its own and those that hold children."""
-    yield from table.columns
-    yield from (child.parent[1] for child in children_of(table.name) if child.parent)
-
-
-def encode(changes: ChangeSet, actual: Snapshot, schema: Schema) -> list[Operation]:
+def encode(changes: ChangeSet, actual: Snapshot, schema: Schema, *, checked: bool = False) -> list[Operation]:
     """Return the operations that make `changes`, with all guards; nothing for an empty change set.
 
-    actual  the database as the one who decided on the changes saw it
-    schema  columns that the server lacks are left out while they hold their default
+    actual   the database as the one who decided on the changes saw it
+    schema   columns that the server lacks are left out while they hold their default
+    checked  the values of new rows are known to be right (`nb.check.check_rows`)
 
     RowError  a value breaks the schema's types or ranges, a reference has no target, or the server lacks a column
               (or table) that a row needs. Checked here because python-ovs would drop a bad value without a word.
@@ -78,7 +40,7 @@ def encode(changes: ChangeSet, actual: Snapshot, schema: Schema) -> list[Operati
     Guards, every one a `wait` with timeout 0 (without it the server holds the transaction back for ever,
     ovn-kubernetes#2764): see `_Encoder.guards` and `_Encoder.name_guards`.
     """
-    _check(changes)
+    _check(changes, inserts=not checked)
     return _Encoder(changes, actual, schema).run()
 
 
@@ -165,16 +127,32 @@ class _Mutation:
         return {"op": "mutate", "table": self.table, "where": where_uuid(uuid), "mutations": mutations}
 
 
+class _Writer(NamedTuple):
+    """How a new row of one table is written.
+
+    read     returns the values of the columns that are written
+    columns  name, default, and what makes JSON of any other value
+    lacking  columns that the server does not have
+    """
+
+    read: Callable[[Row], tuple[Any, ...]]
+    columns: tuple[tuple[str, Value, Callable[[Row, Any], object]], ...]
+    lacking: tuple[Column, ...]
+
+
 class _Encoder:
     def __init__(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> None:
         self.changes, self.actual, self.schema = changes, actual, schema
         self.problems: list[Problem] = []
-        self.inserted = {change.uuid: dict[str, object]() for change in changes if isinstance(change, Insert)}
+        self.inserted: dict[str, dict[str, object]] = {
+            change.uuid: {} for change in changes if isinstance(change, Insert)
+        }
         self.deleted = {change.stored.uuid for change in changes if isinstance(change, Delete)}
         self.children: dict[str, dict[str, list[str]]] = {}
         self.guarded: dict[str, _Guard] = {}
         self.updated: dict[str, dict[str, object]] = {}
         self.mutated: dict[str, _Mutation] = {}
+        self.writers: dict[str, _Writer] = {}
         self.maps: dict[int, object] = {}
 
     def run(self) -> list[Operation]:
@@ -194,18 +172,39 @@ class _Encoder:
     # What is to be done, collected per row ---------------------------------------------------------------------
 
     def insert(self, change: Insert) -> None:
-        table = change.row.TABLE
+        row, content = change.row, self.inserted[change.uuid]
+        table = row.TABLE
+        writer = self.writers.get(table.name) or self.writer(table)
+        for (name, default, json), value in zip(writer.columns, writer.read(row), strict=True):
+            if value != default:
+                content[name] = json(row, value)
+        for column in writer.lacking:
+            self.known(row, column, row.get(column.name))
         if table.name not in self.schema.tables:
-            self.refuse(change.row, "", change.key.name, f"the server's schema {self.schema.version} has no such table")
-        row = self.inserted[change.uuid]
-        has = self.schema.tables.get(table.name, frozenset())
-        columns = zip(table.columns.values(), table.defaults, table.content(change.row), strict=True)
-        for column, default, value in columns:
-            # `known` is for what the server lacks: to ask it each time would take as long as all the rest.
-            if value != default and column.ours and (column.name in has or self.known(change.row, column, value)):
-                row[column.name] = self.json(change.row, column, value)
+            self.refuse(row, "", row.key.name, f"the server's schema {self.schema.version} has no such table")
         for holder in change.holders:
             self.gain(table, holder, change.uuid)
+
+    def writer(self, table: Table) -> _Writer:
+        """Return how new rows of a table are written, found out once."""
+        written = [column for column in table.written if self.schema.has(table.name, column.name)]
+        writer = self.writers[table.name] = _Writer(
+            reader_of(column.name for column in written),
+            tuple((column.name, column.default, self.json_of(column)) for column in written),
+            tuple(column for column in table.written if not self.schema.has(table.name, column.name)),
+        )
+        return writer
+
+    def json_of(self, column: Column) -> Callable[[Row, Any], object]:
+        if column.refers:
+            return lambda row, value: self.json(row, column, value)
+        match column.shape:
+            case "map":
+                return lambda _, value: self.map_json(value)
+            case "set":
+                return lambda _, value: ["set", sorted(value)]
+            case _:
+                return lambda _, value: value
 
     def update(self, change: Update) -> None:
         self.guard(change.stored)
@@ -259,7 +258,8 @@ class _Encoder:
 
     def gain(self, child: Table, holder: str, uuid: str) -> None:
         """Put a child into its holder: into the new row at once, which is much cheaper, or by mutation."""
-        table, column = cast(tuple[str, str], child.parent)
+        assert child.parent
+        table, column = child.parent
         if holder in self.inserted:
             self.children.setdefault(holder, {}).setdefault(column, []).append(uuid)
             return
@@ -334,7 +334,7 @@ class _Encoder:
 
     def json(self, row: Row, column: Column, value: Value) -> object:
         if column.shape == "map":
-            return self.map_json(value)
+            return self.map_json(cast(Mapping[str, str], value))
         if not column.refers:
             return to_json(column, value)
         names = cast(frozenset[str], value) if column.shape == "set" else {cast(str, value)} - {None}
@@ -343,10 +343,10 @@ class _Encoder:
             self.refuse(row, column.name, name, f"must name a row of {column.refers}")
         return to_json(column, value, uuids)
 
-    def map_json(self, value: Value) -> object:
+    def map_json(self, value: Mapping[str, str]) -> object:
         """Return a map as JSON, once for all rows that share it; while the changes live, no other has its id."""
         if (known := self.maps.get(id(value))) is None:
-            known = self.maps[id(value)] = map_json(cast(Mapping[str, str], value))
+            known = self.maps[id(value)] = map_json(value)
         return known
 
     @cached_property
@@ -367,9 +367,9 @@ class _Encoder:
         self.problems.append(Problem(path, why, given=given, subject=str(row.key)))
 
 
-def _check(changes: ChangeSet) -> None:
+def _check(changes: ChangeSet, *, inserts: bool) -> None:
     """Refuse values that the schema does not allow, before anything is sent."""
-    problems = check_rows(change.row for change in changes if isinstance(change, Insert))
+    problems = check_rows(change.row for change in changes if isinstance(change, Insert)) if inserts else []
     for change in changes:
         if isinstance(change, Update):
             problems += [problem for part in change.parts for problem in _check_part(change.stored, part)]

@@ -6,10 +6,11 @@ from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.batched import attempts
 from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
-from ovnk8s_topo.backends.ops import Operation, Schema, encode
+from ovnk8s_topo.backends.ops import Operation, encode
 from ovnk8s_topo.backends.ovsdb_client import OvsdbClient
 from ovnk8s_topo.backends.ovsdb_command import DecisionCommand
 from ovnk8s_topo.backends.ovsdb_replica import NORTHBOUND
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot
 

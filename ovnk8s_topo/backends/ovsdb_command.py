@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from ovsdbapp.backend.ovs_idl.command import BaseCommand
 
 from ovnk8s_topo.backends.attempts import C, Decision, S
-from ovnk8s_topo.backends.ops import Schema
 from ovnk8s_topo.backends.ovsdb_replica import Copied
+from ovnk8s_topo.backends.schema import Schema
 
 
 class DecisionCommand(BaseCommand, Decision[S, C]):  # type: ignore[misc]

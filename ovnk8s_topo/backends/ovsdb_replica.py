@@ -15,8 +15,9 @@ import ovs.db.idl
 import ovs.jsonrpc
 
 from ovnk8s_topo.backends.attempts import Base, S
-from ovnk8s_topo.backends.ops import DATABASE, GLOBAL, GLOBAL_COLUMNS, Operation, Schema, wanted_columns
+from ovnk8s_topo.backends.ops import Operation
 from ovnk8s_topo.backends.ovsdb_link import Session
+from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Table, children_of

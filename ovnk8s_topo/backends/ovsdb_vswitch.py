@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ovnk8s_topo.backends.ops import Operation, Schema
+from ovnk8s_topo.backends.ops import Operation
 from ovnk8s_topo.backends.ovsdb_client import OvsdbClient
 from ovnk8s_topo.backends.ovsdb_command import DecisionCommand
 from ovnk8s_topo.backends.ovsdb_replica import CONVERTERS, Copied
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.backends.vswitch_ops import SHAPES, encode_wiring
 from ovnk8s_topo.nodeside import (
     BridgeRow,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import chain
-from typing import cast
+from types import NoneType
+from typing import Any
 
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.nb.columns import Column, Value
@@ -17,69 +17,58 @@ def check_rows(rows: Iterable[Row]) -> list[Problem]:
 
     The reason for checking before sending: python-ovs logs a bad value and drops it from the transaction.
     """
-    return [
-        problem
-        for row in rows
-        for column, is_plain, value in zip(*_quick_checks(row.TABLE.name), row.TABLE.content(row), strict=True)
-        if not is_plain(value)
-        for problem in _check_column(row, column, value)
-    ]
+    return [problem for row in rows if not _is_plain(row) for problem in _check_row(row)]
 
 
-def _check_column(row: Row, column: Column, value: Value) -> Iterator[Problem]:
-    for why in check_value(column, value):
-        yield Problem(f"{row.key.table}.{column.name}", why, given=repr(value), subject=str(row.key))
+def _check_row(row: Row) -> Iterator[Problem]:
+    for column, value in row.values():
+        for why in check_value(column, value):
+            yield Problem(f"{row.key.table}.{column.name}", why, given=repr(value), subject=str(row.key))
 
 
-IsPlain = Callable[[Value], bool]
-"""Tells at a glance that a value is right, as nearly all are; where it does not, `check_value` looks closer."""
+def _is_plain(row: Row) -> bool:
+    """Tell at a glance that a row is right, as nearly all are: its values are of the right kinds, all texts ASCII."""
+    texts: list[str] = []
+    values: tuple[Any, ...] = row.TABLE.content(row)
+    for kind, value in zip(_plain_kinds(row.TABLE.name), values, strict=True):
+        if type(value) is not kind:
+            return False
+        if kind is str:
+            texts.append(value)
+        elif kind is frozenset:
+            texts += value
+        elif kind is dict:
+            texts += value
+            texts += value.values()
+    return _are_plain(texts)
+
+
+def _are_plain(texts: Iterable[str]) -> bool:
+    try:
+        text = "".join(texts)
+    except TypeError:  # not all of them are texts
+        return False
+    return text.isascii() and "\0" not in text
 
 
 @cache
-def _quick_checks(table: str) -> tuple[tuple[Column, ...], tuple[IsPlain, ...]]:
-    columns = tuple(TABLES[table].columns.values())
-    return columns, tuple(_quick_check(column) for column in columns)
+def _plain_kinds(table: str) -> tuple[Any, ...]:
+    """Return the type of the values of each column that can be judged at a glance; None: none can."""
+    return tuple(_plain_kind(column) for column in TABLES[table].columns.values())
 
 
-def _quick_check(column: Column) -> IsPlain:
+def _plain_kind(column: Column) -> type | None:
     match column.shape, column.base:
         case "map", _:
-            return _is_plain_map
+            return dict
         case "set", ("string" | "uuid") if not (column.at_least or column.enum):
-            return _is_plain_set
+            return frozenset
         case "scalar", "string" if not column.enum:
-            return _is_plain_text
+            return str
         case "optional", _:
-            return _is_absent
+            return NoneType
         case _:
-            return _never
-
-
-def _is_plain_map(value: Value) -> bool:
-    return type(value) is dict and _are_plain(chain(value, value.values()))
-
-
-def _is_plain_set(value: Value) -> bool:
-    return type(value) is frozenset and _are_plain(value)
-
-
-def _are_plain(texts: Iterable[object]) -> bool:
-    try:
-        return _is_plain_text("".join(cast(Iterable[str], texts)))
-    except TypeError:
-        return False
-
-
-def _is_plain_text(value: Value) -> bool:
-    return isinstance(value, str) and value.isascii() and "\0" not in value
-
-
-def _is_absent(value: Value) -> bool:
-    return value is None
-
-
-def _never(_: Value) -> bool:
-    return False
+            return None
 
 
 def check_value(column: Column, value: Value) -> Iterator[str]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from ovnk8s_topo.nb.rowset import RowSet, Stored
-from ovnk8s_topo.nb.tables import OWNER_KEY, TABLES, Key, Row
+from ovnk8s_topo.nb.tables import OWNER_KEY, ROW_TYPES, TABLES, Key, Row
 
 _NAMESPACE = uuid.UUID("6f7666b8-7473-5f74-906f-6f766e6b3873")
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -41,7 +41,24 @@ def marked_rows(rows: Iterable[Row], owner: str) -> Iterator[Row]:
         if (external_ids := with_mark.get(id(before))) is None:
             external_ids = with_mark[id(before)] = {**before, OWNER_KEY: owner}
             unmarked.append(before)
-        yield replace(row, **cast(dict[str, Any], {"external_ids": external_ids}))
+        yield _with_external_ids(row, external_ids)
+
+
+def _with_external_ids(row: Row, external_ids: Mapping[str, str]) -> Row:
+    # As dataclasses.replace does, in a third of the time: every row of a plan comes by here.
+    made: Row = object.__new__(type(row))
+    for read, write in _slots_of(row.TABLE.name):
+        write(made, read(row))
+    object.__setattr__(made, "external_ids", external_ids)
+    return made
+
+
+@lru_cache(maxsize=64)
+def _slots_of(table: str) -> tuple[tuple[Callable[[Row], Any], Callable[[Row, Any], None]], ...]:
+    """Return what reads and what writes each value of a table's rows; no other way leads into frozen ones."""
+    kind = ROW_TYPES[table]
+    slots = [getattr(kind, item.name) for item in fields(kind)]
+    return tuple((slot.__get__, slot.__set__) for slot in slots)
 
 
 def marked_set(rows: RowSet, owner: str) -> RowSet:

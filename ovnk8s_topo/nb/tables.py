@@ -6,7 +6,7 @@ server read everything they need from these classes. Types and ranges follow ovn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import attrgetter
@@ -94,9 +94,17 @@ class Table:
     @cached_property
     def content(self) -> Callable[[Row], tuple[Value, ...]]:
         """Returns the values of a row's columns, in declaration order."""
-        read: Callable[[Row], Any] = attrgetter(*self.columns)
-        # An attrgetter of one name returns the bare value.
-        return read if len(self.columns) > 1 else lambda row: (read(row),)
+        return reader_of(self.columns)
+
+
+def reader_of(columns: Iterable[str]) -> Callable[[Row], tuple[Any, ...]]:
+    """Return what reads the values of some columns of a row."""
+    names = tuple(columns)
+    if not names:
+        return lambda _: ()
+    read: Callable[[Row], Any] = attrgetter(*names)
+    # An attrgetter of one name returns the bare value.
+    return read if len(names) > 1 else lambda row: (read(row),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +128,7 @@ class Row:
     def parent_key(self) -> Key | None:
         """The row that holds this one, None for rows that live on their own."""
         parent = self.TABLE.parent
-        return Key(parent[0], cast(str, getattr(self, "parent"))) if parent else None  # noqa: B009
+        return Key(parent[0], getattr(self, "parent")) if parent else None  # noqa: B009 - not every row has one
 
     def get(self, column: str) -> Value:
         """Return the value of a column by name."""

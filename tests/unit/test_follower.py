@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ovnk8s_topo.backends.follower import SERVER, WANTED, Follower, Pending, Unfit
-from ovnk8s_topo.backends.ops import DATABASE
 from ovnk8s_topo.backends.replica_rows import Astray
+from ovnk8s_topo.backends.schema import DATABASE
 from ovnk8s_topo.nb.tables import Key
 
 SWITCH = "00000000-0000-4000-8000-000000000001"

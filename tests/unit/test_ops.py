@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from ovnk8s_topo.backends.ops import Operation, Schema, confirmation, encode
+from ovnk8s_topo.backends.ops import Operation, confirmation, encode
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import (
     Assign,
     Change,
