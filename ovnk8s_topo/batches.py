@@ -25,55 +25,53 @@ def batches(changes: ChangeSet, units: Mapping[Key, Unit], size: int = BATCH) ->
     The first holds whatever changes or deletes existing rows, so that nobody is given what somebody else still has,
     and the rows of networks as a whole. The others hold new nodes and attachments, those of one switch together.
     """
-    later = [change for change in changes if isinstance(change, Insert) and _is_part_of_a_network(change, units)]
-    by_unit = _grouped(later, units)
-    for unit in _needed_by_updates(changes, later, units):
-        by_unit.pop(unit, None)
-    waiting = {id(change) for group in by_unit.values() for change in group}
+    parts = _parts_of_networks(changes, units)
+    for unit in _needed_by_updates(changes, parts):
+        parts.pop(unit, None)
+    waiting = {id(change) for group in parts.values() for change in group}
     first = tuple(change for change in changes if id(change) not in waiting)
     if first:
         yield ChangeSet(first, changes.uuids)
-    for bundle in _bundles(_by_switch(by_unit), size):
+    for bundle in _bundles(_by_switch(parts), size):
         yield ChangeSet(bundle, changes.uuids)
 
 
-def _is_part_of_a_network(change: Insert, units: Mapping[Key, Unit]) -> bool:
-    unit = units.get(change.key)
-    return unit is not None and not unit.is_network
+def _parts_of_networks(changes: ChangeSet, units: Mapping[Key, Unit]) -> dict[Unit, list[Insert]]:
+    """Return the new rows of each node of a network, and of each attachment."""
+    found: dict[Unit, list[Insert]] = {}
+    for change in changes:
+        unit = units.get(change.key) if isinstance(change, Insert) else None
+        if isinstance(change, Insert) and unit is not None and not unit.is_network:
+            found.setdefault(unit, []).append(change)
+    return found
 
 
-def _grouped(inserts: Iterable[Insert], units: Mapping[Key, Unit]) -> dict[Unit, list[Change]]:
-    by_unit: dict[Unit, list[Change]] = {}
-    for insert in inserts:
-        by_unit.setdefault(units[insert.key], []).append(insert)
-    return by_unit
-
-
-def _needed_by_updates(changes: ChangeSet, inserts: Iterable[Insert], units: Mapping[Key, Unit]) -> Iterator[Unit]:
-    """Yield the units of new rows into which existing ones move."""
+def _needed_by_updates(changes: ChangeSet, parts: Mapping[Unit, list[Insert]]) -> list[Unit]:
+    """Return the units of new rows into which existing ones move."""
     updates = (change for change in changes if isinstance(change, Update))
     homes = {uuid for update in updates for part in update.parts if isinstance(part, Move) for uuid in part.after}
-    return (units[insert.key] for insert in inserts if insert.uuid in homes)
+    return [unit for unit, group in parts.items() if homes and any(insert.uuid in homes for insert in group)]
 
 
-def _by_switch(by_unit: Mapping[Unit, list[Change]]) -> Iterator[list[Change]]:
+def _by_switch(parts: Mapping[Unit, list[Insert]]) -> Iterator[list[Insert]]:
     """Yield the rows of every unit; after a node's those of the pods in its switch, which may be new itself."""
-    tenants: dict[str, list[Unit]] = {}
-    for unit, group in by_unit.items():
-        home = unit.pod and next(
-            (uuid for change in group if isinstance(change, Insert) for uuid in change.holders), ""
-        )
-        tenants.setdefault(home, []).append(unit)
-    for unit in tenants.pop("", ()):
-        yield by_unit[unit]
-        for change in by_unit[unit]:
-            for tenant in tenants.pop(change.uuid, ()) if isinstance(change, Insert) else ():
-                yield by_unit[tenant]
-    for units in tenants.values():
-        yield from (by_unit[unit] for unit in units)
+    nodes: list[list[Insert]] = []
+    tenants: dict[str, list[list[Insert]]] = {}
+    for unit, group in parts.items():
+        if unit.pod:
+            # An attachment has but one row, its port.
+            tenants.setdefault(next(iter(group[0].holders), ""), []).append(group)
+        else:
+            nodes.append(group)
+    for group in nodes:
+        yield group
+        for insert in group:
+            yield from tenants.pop(insert.uuid, ())
+    for groups in tenants.values():
+        yield from groups
 
 
-def _bundles(groups: Iterable[list[Change]], size: int) -> Iterator[tuple[Change, ...]]:
+def _bundles(groups: Iterable[list[Insert]], size: int) -> Iterator[tuple[Change, ...]]:
     bundle: list[Change] = []
     for group in groups:
         if bundle and len(bundle) + len(group) > size:
