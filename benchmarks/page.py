@@ -133,8 +133,9 @@ wrote; where a peer wrote something else, its line says so. Slow peers take part
 Memory is resident, at the worst moment, beyond what the process had before.""",
     "reconcile": """nothing to do
 
-The time for one row of the database when all of it is as it should be. No transaction is sent: the records of the
-database file are counted.""",
+The time for one row of the database when all of it is as it should be. No transaction is sent: where the database was
+found full, the records of its file are counted. A process that has filled it is told of every row by the server once
+more, which costs the server more than anything else here; whoever reconciles again at once waits for that first.""",
     "events": """one pod comes or goes
 
 The bare transaction has the same operations as ready bytes, in turns with ours, on a second server with the same

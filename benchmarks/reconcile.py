@@ -1,16 +1,17 @@
-"""A full database reconciled again: in the same process, after a restart, and to verify."""
+"""A full database reconciled again: in the process that filled it, in one that found it full, and to verify."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks.backends import BACKENDS, DEFAULT
+from benchmarks.backends import BACKENDS, DEFAULT, MODES
 from benchmarks.child import Job, once
 from benchmarks.clusters import OWNER, Shape
-from benchmarks.measure import Block, Effort, Line, line, samples_of
-from benchmarks.servers import filled, load
-from benchmarks.usage import Figures
+from benchmarks.measure import Block, Effort, Line, judged, percent, samples_of, seconds
+from benchmarks.servers import Load, empty, filled, load
+from benchmarks.usage import Figures, cpu_of, own_cpu
+from benchmarks.wire import Wire
 from ovnk8s_topo import Plan, Reconciler, Result
 
 SHAPES = (Shape("layer3", 500, 50_000), Shape("layer2", 100, 20_000))
@@ -19,55 +20,113 @@ TINY = (Shape("layer3", 2, 6), Shape("layer2", 2, 6))
 TARGET_S = 10e-6
 """The issue's target for a row that is as it should be, the second time."""
 
+FILLED_BEFORE = {
+    "again": "the same topology again",
+    "equal": "an equal one made anew",
+    "verify": "verify",
+    "cold": "a new process, from connecting",
+}
+FILLED_ITSELF = {
+    "told": "the server tells it of its own rows",
+    "again": "the same topology again, told before",
+    "both": "the same topology again, at once: both",
+    "equal": "an equal one made anew, after that",
+}
+"""What is measured in a process that found the database full, and in one that has filled it."""
+
+JUDGED = {"again", "equal", "both"}
+
 
 def blocks(effort: Effort) -> Iterator[Block]:
     """Measure this section."""
     for shape in TINY if effort.quick else SHAPES:
-        with load(shape) as written, filled(written) as ovn:
-            before = ovn.transaction_count()
-            jobs = {backend: Job("reconcile", ovn.nb, shape, backend=backend) for backend in BACKENDS}
-            taken: dict[str, list[Figures]] = {backend: [] for backend in BACKENDS}
-            for _ in range(effort.turns(3)):
-                for backend, job in jobs.items():
-                    taken[backend].append(once(job))
-            if (sent := ovn.transaction_count() - before) != 0:
-                raise AssertionError(f"{sent} transactions where nothing was to be done")
-            lines = [part for backend in BACKENDS for part in _lines(backend, taken[backend], written.rows)]
-            yield Block(f"{written.title}, each row", tuple(lines))
+        with load(shape) as written:
+            title = f"{written.title}, each row"
+            yield Block(f"{title}, found full", tuple(_found_full(written, effort)))
+            yield Block(f"{title}, filled by itself", tuple(_filled_by_itself(written, effort)))
 
 
-def _lines(backend: str, taken: list[Figures], rows: int) -> Iterator[Line]:
-    target = TARGET_S if backend == DEFAULT else None
-    again, equal = (samples_of(taken, name).each(rows) for name in ("again_s", "equal_s"))
-    yield line(f"{backend}: the same topology again, no transaction", again, at_most_s=target)
-    yield line(f"{backend}: an equal one made anew, no transaction", equal, at_most_s=target)
-    yield line(f"{backend}: verify", samples_of(taken, "verify_s").each(rows))
-    yield line(f"{backend}: a new process, from connecting", samples_of(taken, "cold_s").each(rows))
+def _found_full(written: Load, effort: Effort) -> Iterator[Line]:
+    with filled(written) as ovn:
+        before = ovn.transaction_count()
+        taken: dict[str, list[Figures]] = {backend: [] for backend in BACKENDS}
+        for _ in range(effort.turns(3)):
+            for backend, figures in taken.items():
+                figures.append(once(Job("reconcile", ovn.nb, written.shape, backend=backend)))
+        if (sent := ovn.transaction_count() - before) != 0:
+            raise AssertionError(f"{sent} transactions where nothing was to be done")
+    for backend, figures in taken.items():
+        yield from _lines(backend, figures, FILLED_BEFORE, written.rows, judge=backend == DEFAULT)
+
+
+def _filled_by_itself(written: Load, effort: Effort) -> Iterator[Line]:
+    taken: dict[str, list[Figures]] = {mode: [] for mode in MODES}
+    for _ in range(effort.turns(3)):
+        for mode, figures in taken.items():
+            with empty() as ovn:
+                figures.append(once(Job("reconcile", ovn.nb, written.shape, backend=DEFAULT, mode=mode)))
+    for mode, figures in taken.items():
+        yield from _lines(f"{DEFAULT}, {mode}", figures, FILLED_ITSELF, written.rows, judge=True)
+
+
+def _lines(who: str, taken: list[Figures], names: Mapping[str, str], rows: int, *, judge: bool) -> Iterator[Line]:
+    for name, title in names.items():
+        wall, cpu, server = (samples_of(taken, f"{name} {what}").each(rows) for what in ("wall_s", "cpu_s", "server_s"))
+        has_target = judge and name in JUDGED
+        yield Line(
+            f"{who}: {title}",
+            seconds(wall.median),
+            percent(wall.spread),
+            target=f"<= {seconds(TARGET_S)}" if has_target else "",
+            verdict=judged(wall.median <= TARGET_S) if has_target else "",
+            client_cpu=seconds(cpu.median),
+            server_cpu=seconds(server.median),
+        )
+
+
+# In the child -----------------------------------------------------------------------------------------------------
 
 
 def ready(job: Job) -> Callable[[], Figures]:
-    """Describe; the round connects and reconciles what is there already."""
+    """Describe; the round connects, reconciles what is there already or fills the database, and reconciles again."""
     topology, equal = job.shape.topology(), job.shape.topology()
 
     def one_round() -> Figures:
-        start = time.perf_counter()
+        watch = _Watch(Wire(job.connection).server)
         with Reconciler(BACKENDS[job.backend](job.connection), owner=OWNER, timeout_s=600) as reconciler:
-            reconciler.apply(topology)
-            return {
-                "cold_s": time.perf_counter() - start,
-                "again_s": _timed(lambda: reconciler.apply(topology)),
-                "equal_s": _timed(lambda: reconciler.apply(equal)),
-                "verify_s": _timed(lambda: reconciler.verify(topology)),
-            }
+            if job.mode:
+                reconciler.apply(topology, **MODES[job.mode])
+                watch("told", lambda: reconciler.nb.snapshot(timeout_s=600))
+            else:
+                watch("cold", lambda: reconciler.apply(topology))
+            watch("again", lambda: reconciler.apply(topology))
+            watch("equal", lambda: reconciler.apply(equal))
+            watch("verify", lambda: reconciler.verify(topology))
+        return watch.taken | (_sum(watch.taken, "told", "again") if job.mode else {})
 
     return one_round
 
 
-def _timed(work: Callable[[], Plan | Result]) -> float:
-    start = time.perf_counter()
-    done = work()
-    taken = time.perf_counter() - start
-    plan = done if isinstance(done, Plan) else done.plan
-    if not plan.is_empty:
-        raise AssertionError(f"something to do where all is done: {plan.counts}")
-    return taken
+class _Watch:
+    """Does things of which none may change anything, and remembers what each took."""
+
+    def __init__(self, server: int) -> None:
+        self.server = server
+        self.taken: dict[str, float] = {}
+
+    def __call__(self, name: str, work: Callable[[], object]) -> None:
+        server, cpu, start = cpu_of(self.server), own_cpu(), time.perf_counter()
+        done = work()
+        self.taken |= {
+            f"{name} wall_s": time.perf_counter() - start,
+            f"{name} cpu_s": own_cpu() - cpu,
+            f"{name} server_s": cpu_of(self.server) - server,
+        }
+        plan = done.plan if isinstance(done, Result) else done
+        if isinstance(plan, Plan) and not plan.is_empty:
+            raise AssertionError(f"something to do where all is done: {plan.counts}")
+
+
+def _sum(taken: Mapping[str, float], *names: str) -> dict[str, float]:
+    whats = ("wall_s", "cpu_s", "server_s")
+    return {f"both {what}": sum(taken[f"{name} {what}"] for name in names) for what in whats}

@@ -23,7 +23,7 @@ OFFLINE = {
 }
 ON_A_SERVER = {
     "bulk": ["floor", "ours", "bare IDL", "ovsdbapp", "many commands in a call", "a call for each port", "localnet"],
-    "reconcile": ["the same topology again", "an equal one", "verify", "a new process"],
+    "reconcile": ["the same topology again", "an equal one", "verify", "a new process", "tells it of its own rows"],
     "events": ["added: latency", "removed: latency", "client CPU", "pods in a second"],
     "replica": ["reading the bytes", "bare IDL", "peak memory for each port"],
     "scaling": ["validate", "plan", "diff", "encode", "apply again", "replica"],
