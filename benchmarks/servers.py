@@ -13,7 +13,8 @@ from typing import cast
 from benchmarks.clusters import OWNER, Shape
 from benchmarks.wire import Wire, transaction
 from ovnk8s_topo import Topology
-from ovnk8s_topo.backends.ops import Operation, encode
+from ovnk8s_topo.backends.operations import Operation
+from ovnk8s_topo.backends.ops import encode
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Joined, Operation, Operations
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.errors import BackendError, BackendUnavailable, ConflictError, OutcomeUnknown
 
@@ -133,13 +133,16 @@ class Decision(abc.ABC, Generic[S, C]):
         self.result = self.decide(actual)
         return self.result
 
-    def operations(self, actual: S, schema: Schema) -> list[Operation]:
+    def operations(self, actual: S, schema: Schema) -> Operations:
         """Ask for the changes and return them as operations; see `encode` for what it raises."""
         return self.encode(self.decided(actual), actual, schema)
 
     @abc.abstractmethod
-    def encode(self, changes: C, actual: S, schema: Schema) -> list[Operation]:
-        """Return the operations that make the changes, with all guards; none if there are no changes."""
+    def encode(self, changes: C, actual: S, schema: Schema) -> Operations:
+        """Return the operations that make the changes, with all guards; none if there are no changes.
+
+        RowError  something cannot be written: raised here or while they are made
+        """
 
 
 class Pending(Protocol):
@@ -149,8 +152,8 @@ class Pending(Protocol):
 class Carrier(Protocol):
     """A connection to a database, as it carries transactions."""
 
-    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
-        """Send one transaction, None if it could not be sent."""
+    def send(self, operations: Operations, deadline: Deadline) -> Pending | None:
+        """Send one transaction, None if it could not be sent. What is raised while they are made goes to the caller."""
         ...
 
     def results(self, pending: Any, deadline: Deadline) -> list[Any] | None:
@@ -239,12 +242,12 @@ class Attempts(Generic[S, C]):
         """Try once; None if it must be tried again."""
         operations = self.decision.operations(base.snapshot, base.schema)
         changes = self.decision.result
-        if not operations:
+        if not len(operations):
             # An attempt whose reply was lost has done it: what is wanted is there, and something was sent.
             return Done(changes if self.lost is None else self.lost, self.decision.attempts, base, [])
         also = self.also(base)
         with self.way.carrier(len(operations)) as carrier:
-            pending = carrier.send([*operations, *also], self.deadline)
+            pending = carrier.send(Joined(operations, also), self.deadline)
             if pending is None:
                 return None
             reply = self.reply(pending, changes, carrier)

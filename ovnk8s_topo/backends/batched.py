@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.attempts import Attempts, Base, Carrier, Decision, Done, Pending, Refusal, Way, refusal_of
 from ovnk8s_topo.backends.contract import Cut
-from ovnk8s_topo.backends.ops import Operation, encode
+from ovnk8s_topo.backends.operations import Joined, Operation
+from ovnk8s_topo.backends.ops import encode
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet, Insert, is_done
 from ovnk8s_topo.errors import BackendError, RowError
@@ -84,7 +85,7 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
             also = self.also(base) if part is parts[-1] else []
             if not (operations or also):
                 continue  # nothing of it that this server knows
-            pending = carrier.send([*operations, *also], self.deadline)
+            pending = carrier.send(Joined(operations, also), self.deadline)
             if pending is None:
                 answers = None
                 break

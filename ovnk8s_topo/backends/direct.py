@@ -10,7 +10,8 @@ from ovnk8s_topo.backends.batched import attempts
 from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
-from ovnk8s_topo.backends.ops import Operation, encode
+from ovnk8s_topo.backends.operations import Operations
+from ovnk8s_topo.backends.ops import operations
 from ovnk8s_topo.backends.ovsdb_link import check_remotes, tls_context
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
 from ovnk8s_topo.backends.schema import Schema
@@ -22,8 +23,8 @@ class _Decision(Decision[Snapshot, ChangeSet]):
     def __init__(self, decide: Decide) -> None:
         self.decide = decide
 
-    def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> list[Operation]:
-        return encode(changes, actual, schema)
+    def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Operations:
+        return operations(changes, actual, schema)
 
 
 class DirectNb:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -125,7 +125,7 @@ class Follower:
         """Fetch all rows again on the next connection."""
         self._last_transaction = _NO_TRANSACTION
 
-    def prepare(self, operations: list[Operation]) -> tuple[int, bytes]:
+    def prepare(self, operations: Operations) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
         number = next(self._numbers)
         return number, request("transact", [DATABASE, *operations], number)

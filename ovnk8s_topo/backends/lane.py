@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.follower import Pending
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.schema import DATABASE
 from ovnk8s_topo.errors import BackendUnavailable
@@ -46,19 +46,26 @@ class Lane:
         self._abandoned = False
         self.was_answered = False
 
-    def send(self, operations: Sequence[Operation], deadline: Deadline) -> Pending | None:
-        """Send one transaction, None if it could not be sent: then it was not applied."""
+    def send(self, operations: Operations, deadline: Deadline) -> Pending | None:
+        """Send one transaction, None if it could not be sent: then it was not applied.
+
+        It is sent while it is made. What that raises ends the connection, and with it the transaction.
+        """
         wire = self._connected(deadline)
         if wire is None:
             return None
         number, pending = next(self._numbers), Pending()
         self._pending[number] = pending
-        for piece in _pieces(number, operations):
-            wire.write(piece)
-            if not self._sent_but(_MOST_UNSENT, wire, deadline):
-                break
-        else:
-            return pending
+        try:
+            for piece in _pieces(number, operations):
+                wire.write(piece)
+                if not self._sent_but(_MOST_UNSENT, wire, deadline):
+                    break
+            else:
+                return pending
+        except Exception:
+            self._session.drop("a transaction cannot be written")
+            raise
         self._session.drop("a transaction could not be sent in time")
         # After its last byte it may have been applied, whatever became of the connection.
         return pending if piece.endswith(_END) and not wire.has_unsent else None
@@ -134,9 +141,10 @@ _END = b"]}"
 """What a request ends with, in a piece of its own."""
 
 
-def _pieces(number: int, operations: Sequence[Operation]) -> Iterator[bytes]:
+def _pieces(number: int, operations: Operations) -> Iterator[bytes]:
     """Yield a request of RFC 7047 section 4.1.3, encoded some operations at a time."""
     yield f'{{"id":{number},"method":"transact","params":["{DATABASE}"'.encode()
-    for start in range(0, len(operations), _PIECE):
-        yield ("," + _encode(operations[start : start + _PIECE])[1:-1]).encode()
+    rest = iter(operations)
+    while some := list(itertools.islice(rest, _PIECE)):
+        yield ("," + _encode(some)[1:-1]).encode()
     yield _END

@@ -18,7 +18,7 @@ from ovnk8s_topo.backends.attempts import Base, Carrier, Deadline
 from ovnk8s_topo.backends.follower import Follower, Pending, Unfit
 from ovnk8s_topo.backends.json_stream import Keep
 from ovnk8s_topo.backends.lane import Lane
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.replica_rows import Astray
 from ovnk8s_topo.errors import BackendUnavailable
@@ -93,7 +93,7 @@ class Line:
         self._read_now()
         return self.when(self._follower.base, deadline)
 
-    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def send(self, operations: Operations, deadline: Deadline) -> Pending | None:
         """Send one transaction; see `attempts.Way.send`."""
         number, message = self._follower.prepare(operations)
         with self._lock:

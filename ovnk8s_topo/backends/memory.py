@@ -18,7 +18,8 @@ from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.draft import Draft
 from ovnk8s_topo.backends.engine import Database, Operation
 from ovnk8s_topo.backends.faults import Fault, Faults
-from ovnk8s_topo.backends.ops import confirmation, encode
+from ovnk8s_topo.backends.operations import confirmation
+from ovnk8s_topo.backends.ops import encode
 from ovnk8s_topo.backends.reading import Reader
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.backends.snapshot_file import Dump

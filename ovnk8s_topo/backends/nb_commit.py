@@ -9,7 +9,7 @@ from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base, Done, nothing_more
 from ovnk8s_topo.backends.contract import Committed, Level
-from ovnk8s_topo.backends.ops import Operation, confirmation
+from ovnk8s_topo.backends.operations import Operation, confirmation
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Update
 from ovnk8s_topo.errors import NotReached
 from ovnk8s_topo.nb.rowset import Snapshot

@@ -15,91 +15,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
-from ovnk8s_topo.backends.schema import GLOBAL, Schema
-from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, Part, PutKeys, Update
+from ovnk8s_topo.backends.operations import Operation, Operations, map_json, to_json, uuid_set, wait, where_uuid
+from ovnk8s_topo.backends.schema import Schema
+from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, PutKeys, Update
 from ovnk8s_topo.errors import Problem, RowError
-from ovnk8s_topo.nb.check import check_rows, check_value
+from ovnk8s_topo.nb.check import check_rows, check_value, is_plain
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, Row, Table, reader_of
-
-Operation = dict[str, object]
-"""One operation of a transaction, ready for a JSON encoder."""
-
-
-def encode(changes: ChangeSet, actual: Snapshot, schema: Schema, *, checked: bool = False) -> list[Operation]:
-    """Return the operations that make `changes`, with all guards; nothing for an empty change set.
-
-    actual   the database as the one who decided on the changes saw it
-    schema   columns that the server lacks are left out while they hold their default
-    checked  the values of new rows are known to be right (`nb.check.check_rows`)
-
-    RowError  a value breaks the schema's types or ranges, a reference has no target, or the server lacks a column
-              (or table) that a row needs. Checked here because python-ovs would drop a bad value without a word.
-
-    Guards, every one a `wait` with timeout 0 (without it the server holds the transaction back for ever,
-    ovn-kubernetes#2764): see `_Encoder.guards` and `_Encoder.name_guards`.
-    """
-    _check(changes, inserts=not checked)
-    return _Encoder(changes, actual, schema).run()
-
-
-def confirmation(*, exists: bool = True) -> list[Operation]:
-    """Return the operations that raise NB_Global.nb_cfg by one and read the new number back, in this order.
-
-    exists  False when the database has no NB_Global row yet: then it is made, as ovn-nbctl(8) and northd do
-    """
-    raised: Operation = {"op": "mutate", "table": GLOBAL, "where": [], "mutations": [["nb_cfg", "+=", 1]]}
-    made: Operation = {"op": "insert", "table": GLOBAL, "row": {"nb_cfg": 1}}
-    return [raised if exists else made, {"op": "select", "table": GLOBAL, "where": [], "columns": ["nb_cfg"]}]
-
-
-def to_json(column: Column, value: Value, uuids: Mapping[str, str] | None = None) -> object:
-    """Return a column's value as RFC 7047 section 5.1 writes it.
-
-    uuids  target's name -> uuid, needed for references
-    """
-    match column.shape:
-        case "map":
-            return map_json(cast(Mapping[str, str], value))
-        case "set":
-            members = sorted(cast(frozenset[str], value))
-            return ["set", members if column.base != "uuid" else [_uuid_json(member, uuids) for member in members]]
-        case "optional" if value is None:
-            return ["set", []]
-        case _:
-            return value if column.base != "uuid" else _uuid_json(cast(str, value), uuids)
-
-
-def _uuid_json(name: str, uuids: Mapping[str, str] | None) -> object:
-    return ["uuid", name if uuids is None else uuids[name]]
-
-
-def map_json(value: Mapping[str, str]) -> object:
-    """Return a map of texts as RFC 7047 section 5.1 writes it."""
-    return ["map", [[key, value[key]] for key in sorted(value)]]
-
-
-def _uuid_set(uuids: Iterable[str]) -> object:
-    return ["set", [["uuid", uuid] for uuid in sorted(set(uuids))]]
-
-
-def where_uuid(uuid: str) -> list[object]:
-    """Return the condition that one row meets."""
-    return [["_uuid", "==", ["uuid", uuid]]]
-
-
-def wait(table: str, where: object, columns: list[str], rows: list[dict[str, object]]) -> Operation:
-    """Return the guard that fails at once unless these columns of the rows that meet `where` are exactly `rows`."""
-    return {
-        "op": "wait",
-        "table": table,
-        "timeout": 0,
-        "where": where,
-        "columns": columns,
-        "until": "==",
-        "rows": rows,
-    }
 
 
 @dataclass(slots=True)
@@ -121,8 +44,8 @@ class _Mutation:
 
     def operation(self, uuid: str) -> Operation:
         # Children leave before others come: a child may go from one holder column to itself in odd change sets.
-        lost = [[column, "delete", _uuid_set(uuids)] for column, uuids in self.lost.items()]
-        gained = [[column, "insert", _uuid_set(uuids)] for column, uuids in self.gained.items()]
+        lost = [[column, "delete", uuid_set(uuids)] for column, uuids in self.lost.items()]
+        gained = [[column, "insert", uuid_set(uuids)] for column, uuids in self.gained.items()]
         mutations = [*self.changed, *lost, *gained]
         return {"op": "mutate", "table": self.table, "where": where_uuid(uuid), "mutations": mutations}
 
@@ -140,13 +63,12 @@ class _Writer(NamedTuple):
     lacking: tuple[Column, ...]
 
 
-class _Encoder:
-    def __init__(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> None:
-        self.changes, self.actual, self.schema = changes, actual, schema
+class _Transaction:
+    def __init__(self, changes: ChangeSet, actual: Snapshot, schema: Schema, *, checked: bool = False) -> None:
+        self.changes, self.actual, self.schema, self.checked = changes, actual, schema, checked
         self.problems: list[Problem] = []
-        self.inserted: dict[str, dict[str, object]] = {
-            change.uuid: {} for change in changes if isinstance(change, Insert)
-        }
+        self.inserts = [change for change in changes if isinstance(change, Insert)]
+        self.inserted = {change.uuid for change in self.inserts}
         self.deleted = {change.stored.uuid for change in changes if isinstance(change, Delete)}
         self.children: dict[str, dict[str, list[str]]] = {}
         self.guarded: dict[str, _Guard] = {}
@@ -154,26 +76,41 @@ class _Encoder:
         self.mutated: dict[str, _Mutation] = {}
         self.writers: dict[str, _Writer] = {}
         self.maps: dict[int, object] = {}
+        self.collect()
+        self.unindexed = [change for change in self.inserts if _has_no_index(change.row.TABLE)]
 
-    def run(self) -> list[Operation]:
-        for change in self.changes:
-            match change:
-                case Insert():
-                    self.insert(change)
-                case Update():
-                    self.update(change)
-                case Delete():
-                    self.delete(change.stored)
-        operations = [*self.name_guards(), *self.guards(), *self.writes()]
+    def __len__(self) -> int:
+        guards, inserts = len(self.unindexed) + len(self.guarded), len(self.inserts)
+        return guards + inserts + len(self.updated) + len(self.mutated) + len(self.deleted)
+
+    def __iter__(self) -> Iterator[Operation]:
+        yield from self.name_guards()
+        yield from self.guards()
+        yield from self.writes()
         if self.problems:
             raise RowError(self.problems)
-        return operations
+
+    def collect(self) -> None:
+        """Find out what is to be done to every row that is there, and which new rows hold which."""
+        changed = [change for change in self.changes if isinstance(change, Update)]
+        if problems := [problem for change in changed for problem in _check_update(change)]:
+            raise RowError([*check_rows(change.row for change in self.inserts), *problems])
+        for change in self.changes:
+            match change:
+                case Insert(uuid, row, holders):
+                    for holder in holders:
+                        self.gain(row.TABLE, holder, uuid)
+                case Update():
+                    self.update(change)
+                case Delete(stored):
+                    self.delete(stored)
 
     # What is to be done, collected per row ---------------------------------------------------------------------
 
-    def insert(self, change: Insert) -> None:
-        row, content = change.row, self.inserted[change.uuid]
-        table = row.TABLE
+    def content(self, change: Insert) -> dict[str, object]:
+        """Return a new row as JSON."""
+        row, table = change.row, change.row.TABLE
+        content: dict[str, object] = {}
         writer = self.writers.get(table.name) or self.writer(table)
         for (name, default, json), value in zip(writer.columns, writer.read(row), strict=True):
             if value != default:
@@ -182,8 +119,9 @@ class _Encoder:
             self.known(row, column, row.get(column.name))
         if table.name not in self.schema.tables:
             self.refuse(row, "", row.key.name, f"the server's schema {self.schema.version} has no such table")
-        for holder in change.holders:
-            self.gain(table, holder, change.uuid)
+        for holding, held in self.children.get(change.uuid, {}).items():
+            content[holding] = uuid_set(held)
+        return content
 
     def writer(self, table: Table) -> _Writer:
         """Return how new rows of a table are written, found out once."""
@@ -293,11 +231,10 @@ class _Encoder:
         It compares `_uuid`, because a `wait` compares rows as sets and two rows of one name are one element when
         only names are compared (ground facts 2 and 4). Rows that go in this very transaction may still bear it.
         """
-        for change in self.changes:
-            if isinstance(change, Insert) and change.row.TABLE.root and not change.row.TABLE.indexed:
-                leaving = [stored.uuid for stored in self.actual.named(change.key) if stored.uuid in self.deleted]
-                rows: list[dict[str, object]] = [{"_uuid": ["uuid", uuid]} for uuid in leaving]
-                yield wait(change.key.table, [["name", "==", change.key.name]], ["_uuid"], rows)
+        for change in self.unindexed:
+            leaving = [stored.uuid for stored in self.actual.named(change.key) if stored.uuid in self.deleted]
+            rows: list[dict[str, object]] = [{"_uuid": ["uuid", uuid]} for uuid in leaving]
+            yield wait(change.key.table, [["name", "==", change.key.name]], ["_uuid"], rows)
 
     def guards(self) -> Iterator[Operation]:
         """One `wait` for each existing row that is written, deleted, or gains a child; found by uuid, so O(1)."""
@@ -307,18 +244,23 @@ class _Encoder:
 
     def writes(self) -> Iterator[Operation]:
         tables = {change.stored.uuid: change.key.table for change in self.changes if not isinstance(change, Insert)}
-        for change in self.changes:
-            if isinstance(change, Insert):
-                row = self.inserted[change.uuid]
-                for column, held in self.children.get(change.uuid, {}).items():
-                    row[column] = _uuid_set(held)
-                yield {"op": "insert", "table": change.row.TABLE.name, "uuid": change.uuid, "row": row}
+        for insert in self.inserts:
+            if not (self.checked or is_plain(insert.row)):
+                self.check_inserts()
+            content = self.content(insert)
+            yield {"op": "insert", "table": insert.row.TABLE.name, "uuid": insert.uuid, "row": content}
         for uuid, row in self.updated.items():
             yield {"op": "update", "table": tables[uuid], "where": where_uuid(uuid), "row": row}
         yield from (mutation.operation(uuid) for uuid, mutation in self.mutated.items())
         for change in self.changes:
             if isinstance(change, Delete):
                 yield {"op": "delete", "table": change.key.table, "where": where_uuid(change.stored.uuid)}
+
+    def check_inserts(self) -> None:
+        """Refuse values that the schema does not allow, all of them at once."""
+        if problems := check_rows(change.row for change in self.inserts):
+            raise RowError(problems)
+        self.checked = True
 
     # Values ----------------------------------------------------------------------------------------------------
 
@@ -367,22 +309,17 @@ class _Encoder:
         self.problems.append(Problem(path, why, given=given, subject=str(row.key)))
 
 
-def _check(changes: ChangeSet, *, inserts: bool) -> None:
-    """Refuse values that the schema does not allow, before anything is sent."""
-    problems = check_rows(change.row for change in changes if isinstance(change, Insert)) if inserts else []
-    for change in changes:
-        if isinstance(change, Update):
-            problems += [problem for part in change.parts for problem in _check_part(change.stored, part)]
-    if problems:
-        raise RowError(problems)
+def _has_no_index(table: Table) -> bool:
+    return table.root and not table.indexed
 
 
-def _check_part(stored: Stored, part: Part) -> Iterator[Problem]:
-    if isinstance(part, Move):
-        return
-    column, value = stored.row.TABLE.columns[part.column], _after(stored, part)
-    for why in check_value(column, value):
-        yield Problem(f"{stored.key.table}.{column.name}", why, given=repr(value), subject=str(stored.key))
+def _check_update(change: Update) -> Iterator[Problem]:
+    stored = change.stored
+    for part in change.parts:
+        if not isinstance(part, Move):
+            column, value = stored.row.TABLE.columns[part.column], _after(stored, part)
+            for why in check_value(column, value):
+                yield Problem(f"{stored.key.table}.{column.name}", why, given=repr(value), subject=str(stored.key))
 
 
 def _after(stored: Stored, part: Assign | PutKeys | Members) -> Value:
@@ -393,3 +330,27 @@ def _after(stored: Stored, part: Assign | PutKeys | Members) -> Value:
             return {key: value for key, value in put.items() if value is not None}
         case Members(column, removed, added):
             return cast(frozenset[str], stored.row.get(column)) - removed | added
+
+
+def operations(changes: ChangeSet, actual: Snapshot, schema: Schema, *, checked: bool = False) -> Operations:
+    """Return the operations that make `changes`, with all guards, made as they are asked for.
+
+    actual   the database as the one who decided on the changes saw it
+    schema   columns that the server lacks are left out while they hold their default
+    checked  the values of new rows are known to be right (`nb.check.check_rows`)
+    returns  none for an empty change set
+
+    RowError  a value breaks the schema's types or ranges, a reference has no target, or the server lacks a column
+              (or table) that a row needs: raised here or while the operations are made, the last one included. Nobody
+              may send the end of a transaction before that. Checked here because python-ovs would drop a bad value
+              without a word.
+
+    Guards, every one a `wait` with timeout 0 (without it the server holds the transaction back for ever,
+    ovn-kubernetes#2764): see `_Transaction.guards` and `_Transaction.name_guards`.
+    """
+    return _Transaction(changes, actual, schema, checked=checked)
+
+
+def encode(changes: ChangeSet, actual: Snapshot, schema: Schema, *, checked: bool = False) -> list[Operation]:
+    """Return the same all at once: whatever is wrong is raised here."""
+    return list(_Transaction(changes, actual, schema, checked=checked))

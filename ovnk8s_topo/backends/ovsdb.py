@@ -6,7 +6,8 @@ from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.batched import attempts
 from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
-from ovnk8s_topo.backends.ops import Operation, encode
+from ovnk8s_topo.backends.operations import Operation
+from ovnk8s_topo.backends.ops import encode
 from ovnk8s_topo.backends.ovsdb_client import OvsdbClient
 from ovnk8s_topo.backends.ovsdb_command import DecisionCommand
 from ovnk8s_topo.backends.ovsdb_replica import NORTHBOUND

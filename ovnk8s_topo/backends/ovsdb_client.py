@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from ovnk8s_topo.backends.attempts import Attempts, Base, C, Carrier, Deadline, Decision, Done, Way, nothing_more
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operation, Operations
 from ovnk8s_topo.backends.ovsdb_link import Session, check_remotes, new_poller, tls_context
 from ovnk8s_topo.backends.ovsdb_replica import Copied, Pending, Replica
 from ovnk8s_topo.errors import BackendUnavailable
@@ -189,7 +189,7 @@ class OvsdbClient(Generic[S]):
         self._obey()
         return look()
 
-    def _send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def _send(self, operations: Operations, deadline: Deadline) -> Pending | None:
         with self._held(deadline) as held:
             pending = self._replica.send(operations) if held and deadline.left() else None
         self._wake()
@@ -212,7 +212,7 @@ class _Way(Generic[S]):
     def base(self, deadline: Deadline) -> Base[S] | None:
         return self._client._when(self._replica.base, deadline)
 
-    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def send(self, operations: Operations, deadline: Deadline) -> Pending | None:
         return self._client._send(operations, deadline)
 
     def carrier(self, operations: int) -> AbstractContextManager[Carrier]:

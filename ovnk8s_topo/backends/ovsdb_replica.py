@@ -15,7 +15,7 @@ import ovs.db.idl
 import ovs.jsonrpc
 
 from ovnk8s_topo.backends.attempts import Base, S
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_link import Session
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.nb.columns import Column, Value
@@ -172,7 +172,7 @@ class Replica(Generic[S]):
         rows = self._idl.tables[GLOBAL].rows.values() if self._idl and GLOBAL in self._idl.tables else ()
         return next((_numbers(row) for row in rows), {})
 
-    def send(self, operations: list[Operation]) -> Pending | None:
+    def send(self, operations: Operations) -> Pending | None:
         """Send one transaction, None if it could not be sent."""
         if not self.complete or self._idl is None:
             return None

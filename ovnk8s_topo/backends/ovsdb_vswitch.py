@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operation
 from ovnk8s_topo.backends.ovsdb_client import OvsdbClient
 from ovnk8s_topo.backends.ovsdb_command import DecisionCommand
 from ovnk8s_topo.backends.ovsdb_replica import CONVERTERS, Copied

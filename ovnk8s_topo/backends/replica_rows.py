@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.live_rows import LiveRows
-from ovnk8s_topo.backends.ops import to_json
+from ovnk8s_topo.backends.operations import to_json
 from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ovnk8s_topo.backends.ops import Operation, map_json, wait, where_uuid
+from ovnk8s_topo.backends.operations import Operation, map_json, wait, where_uuid
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.errors import Problem, RowError
 from ovnk8s_topo.nb.check import check_characters

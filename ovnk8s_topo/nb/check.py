@@ -17,7 +17,7 @@ def check_rows(rows: Iterable[Row]) -> list[Problem]:
 
     The reason for checking before sending: python-ovs logs a bad value and drops it from the transaction.
     """
-    return [problem for row in rows if not _is_plain(row) for problem in _check_row(row)]
+    return [problem for row in rows if not is_plain(row) for problem in _check_row(row)]
 
 
 def _check_row(row: Row) -> Iterator[Problem]:
@@ -26,7 +26,7 @@ def _check_row(row: Row) -> Iterator[Problem]:
             yield Problem(f"{row.key.table}.{column.name}", why, given=repr(value), subject=str(row.key))
 
 
-def _is_plain(row: Row) -> bool:
+def is_plain(row: Row) -> bool:
     """Tell at a glance that a row is right, as nearly all are: its values are of the right kinds, all texts ASCII."""
     texts: list[str] = []
     values: tuple[Any, ...] = row.TABLE.content(row)

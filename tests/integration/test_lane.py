@@ -181,14 +181,28 @@ def test_tls(lanes: list[Lane]) -> None:
     assert len(lanes) == 2
 
 
-def test_a_bad_row_is_found_before_a_lane_is_made(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
-    bad: list[Row] = [*network("a", 400), LogicalSwitchPort(name="bad", parent="a", tag_request=9999)]
+@pytest.mark.parametrize("in_batches", [False, True], ids=["whole", "batches"])
+def test_a_bad_row_at_the_end_ends_the_transaction(local_ovn_nb: LocalOvn, lanes: list[Lane], in_batches: bool) -> None:
+    # By its table and name it is the last that is made, when megabytes are with the server already.
+    bad: list[Row] = [*LARGE, LogicalSwitchPort(name="zzz", parent="a", tag_request=9999)]
+    before = local_ovn_nb.transaction_count()
     with connected(DirectNb, local_ovn_nb.nb) as nb:
-        for cut in (None, pieces):
-            with pytest.raises(RowError):
-                nb.commit(decide(bad), timeout_s=LIMIT_S, cut=cut)
+        with pytest.raises(RowError, match="tag_request"):
+            nb.commit(decide(bad), timeout_s=LIMIT_S, cut=pieces if in_batches else None)
+        assert len(lanes) == (0 if in_batches else 1)
         assert read(nb).rows == {}
-    assert lanes == []
+        assert local_ovn_nb.transaction_count() == before
+        nb.commit(decide(LARGE), timeout_s=LIMIT_S)
+        assert len(read(nb).rows) == len(LARGE)
+
+
+def test_one_lane_after_the_other(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        for number in range(1, 4):
+            # Each holds off what the server has to tell, and the next snapshot has it all the same.
+            nb.commit(decide(network(f"n{number}", 400)), timeout_s=LIMIT_S)
+            assert ports_of(nb) == number * 400
+    assert len(lanes) == 3
 
 
 # --- other writers ---

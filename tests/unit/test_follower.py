@@ -244,3 +244,30 @@ def test_transactions_are_lost_with_their_connection() -> None:
     assert refused.results is not None
     assert "unknown database" in refused.results[0]["details"]
     assert Key("Logical_Switch", "s") in {stored.key for stored in server.follower.rows.snapshot().rows.values()}
+
+
+def test_a_server_that_is_held_off_has_much_to_say_first() -> None:
+    server = Server()
+    server.follower.hold_off()
+    assert server.sent == []  # not connected: nobody to hold off
+    server.connect()
+    server.follower.hold_off()
+    [asked] = server.sent
+    assert asked["method"] == "echo"
+    assert len(asked["params"][0]) >= 1 << 20
+    assert not server.follower.is_behind  # the rows are as complete as before
+    assert server.names() == ["s"]
+    server.follower.handle({"id": asked["id"], "result": asked["params"], "error": None})
+    assert server.names() == ["s"]
+
+
+def test_rows_are_behind_until_the_server_has_caught_up() -> None:
+    server = Server()
+    server.connect()
+    server.follower.catch_up()
+    [asked] = server.sent
+    assert server.follower.is_behind
+    assert server.follower.base() is None
+    server.answer(asked)
+    assert not server.follower.is_behind
+    assert server.names() == ["s"]

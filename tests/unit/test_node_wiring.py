@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vswitch_model import applied, bridge, interface, port, rows_of
 
-from ovnk8s_topo.backends.ops import Operation
+from ovnk8s_topo.backends.operations import Operation
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.backends.vswitch_ops import SHAPES, encode_wiring
 from ovnk8s_topo.errors import NodeNotReady, OwnershipError, Remedy, RowError, SpecError

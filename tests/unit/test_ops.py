@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from ovnk8s_topo.backends.ops import Operation, confirmation, encode
+from ovnk8s_topo.backends.operations import Operation, confirmation
+from ovnk8s_topo.backends.ops import encode, operations
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import (
     Assign,
@@ -63,7 +64,11 @@ EMPTY = Snapshot.of([])
 
 
 def ops(*changes: Change, actual: Snapshot = EVERYTHING, schema: Schema = FULL) -> list[Operation]:
-    return encode(ChangeSet(changes), actual, schema)
+    made = operations(ChangeSet(changes), actual, schema)
+    found = list(made)
+    assert len(made) == len(found)
+    assert found == list(made) == encode(ChangeSet(changes), actual, schema)
+    return found
 
 
 def at(uuid: str) -> list[object]:

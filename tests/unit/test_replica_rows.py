@@ -30,8 +30,8 @@ maps = st.dictionaries(st.sampled_from("xyz"), st.sampled_from("12"), max_size=3
 )
 
 
-def a_set(members: list[Any]) -> Any:
-    return members[0] if len(members) == 1 else ["set", members]
+def a_set(found: list[Any]) -> Any:
+    return found[0] if len(found) == 1 else ["set", found]
 
 
 def uuids(*candidates: str) -> st.SearchStrategy[Any]:
@@ -72,7 +72,20 @@ ROWS: dict[tuple[str, str], st.SearchStrategy[Json]] = {
 
 World = dict[tuple[str, str], Json]
 
-worlds: st.SearchStrategy[World] = st.fixed_dictionaries({}, optional=ROWS)
+NAMING = {"load_balancer_group": "Load_Balancer_Group", "bands": "Meter_Band", "copp": "Copp"}
+"""Columns that name rows of another table, of which a server never lets one dangle; children it may not tell of."""
+
+
+def without_dangling(world: World) -> World:
+    def kept(column: str, datum: Any) -> Any:
+        if column not in NAMING:
+            return datum
+        return a_set([member for member in members(datum) if (NAMING[column], member[1]) in world])
+
+    return {place: {name: kept(name, datum) for name, datum in found.items()} for place, found in world.items()}
+
+
+worlds: st.SearchStrategy[World] = st.fixed_dictionaries({}, optional=ROWS).map(without_dangling)
 
 
 def members(datum: Any) -> list[Any]:
