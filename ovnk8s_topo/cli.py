@@ -341,7 +341,9 @@ def _usage_error(text: str) -> str:
 def _say_error(error: TopoError, *, writes: bool) -> None:
     for line in str(error).splitlines() or [type(error).__name__]:
         _say(f"error: {line}")
-    untouched = writes and not isinstance(error, OutcomeUnknown | NotReached)
+    for note in getattr(error, "__notes__", ()):
+        _say(f"note: {note}")
+    untouched = writes and not (error.written or isinstance(error, OutcomeUnknown | NotReached))
     _say(f"nothing was written: {error.remedy.value}" if untouched else error.remedy.value)
 
 

@@ -60,9 +60,14 @@ class Problem:
 
 
 class TopoError(Exception):
-    """Base of all errors of this library; `remedy` says who can put it right."""
+    """Base of all errors of this library; `remedy` says who can put it right.
+
+    written  changes that had been written in earlier batches of the same call (``atomic="unit"``), which stay; where a
+             class says that nothing was written it means: but for these
+    """
 
     remedy: Remedy = Remedy.PERMANENT
+    written: int = 0
 
     @property
     def can_retry(self) -> bool:

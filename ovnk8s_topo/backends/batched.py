@@ -18,7 +18,7 @@ from ovnk8s_topo.backends.operations import Joined, Operation
 from ovnk8s_topo.backends.ops import encode
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet, Insert, is_done
-from ovnk8s_topo.errors import BackendError, RowError
+from ovnk8s_topo.errors import RowError, TopoError
 from ovnk8s_topo.nb.check import check_rows
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import TABLES
@@ -59,13 +59,17 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
         self.unanswered: list[ChangeSet] = []
         self.refusals: list[tuple[Refusal, ChangeSet]] = []
 
+    def run(self) -> Done[Snapshot, ChangeSet]:
+        """Return what was done; an error says how much of it."""
+        with told_with(self.written):
+            return super().run()
+
     def attempt(self, base: Base[Snapshot]) -> Done[Snapshot, ChangeSet] | None:
         """Try once; None if some batches must be tried again."""
         self.written += [part for part in self.unanswered if is_done(part, base.snapshot)]
         self.unanswered.clear()
         self.refusals.clear()
-        with told_with(self.written):
-            parts = batches_of(self.decision.decided(base.snapshot), self.cut, base.snapshot, base.schema)
+        parts = batches_of(self.decision.decided(base.snapshot), self.cut, base.snapshot, base.schema)
         if self.written and not parts:
             # Nothing is left, but the batch that was to ask for a confirmation may not have got through.
             parts = (ChangeSet(),)
@@ -111,11 +115,6 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
         self.written.append(sent.changes)
         return reply[sent.operations :]
 
-    def failure(self) -> BackendError:
-        """Return the error that says what is known when the deadline has come."""
-        failure = super().failure()
-        return type(failure)(f"{failure}; {said_of(self.written)}") if self.written else failure
-
 
 def attempts(
     way: Way[Snapshot],
@@ -156,11 +155,6 @@ def _is_plain(name: str, schema: Schema) -> bool:
     return not referred and all(schema.has(name, column.name) and not column.refers for column in columns)
 
 
-def said_of(written: Iterable[ChangeSet]) -> str:
-    """Say how much is written, for errors."""
-    return f"batches with {sum(map(len, written))} changes are written"
-
-
 @contextmanager
 def told_with(written: Sequence[ChangeSet]) -> Iterator[None]:
     """Add to whatever is raised in a block how much is written by then, if anything is."""
@@ -168,7 +162,10 @@ def told_with(written: Sequence[ChangeSet]) -> Iterator[None]:
         yield
     except Exception as fault:
         if written:
-            fault.add_note(said_of(written))
+            changes = sum(map(len, written))
+            fault.add_note(f"batches with {changes} changes are written")
+            if isinstance(fault, TopoError):
+                fault.written = changes
         raise
 
 

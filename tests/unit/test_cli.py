@@ -14,7 +14,11 @@ import pytest
 
 from ovnk8s_topo import cli
 from ovnk8s_topo.backends import MemoryNb
+from ovnk8s_topo.backends.batched import told_with
 from ovnk8s_topo.backends.faults import Fault, Faults
+from ovnk8s_topo.diff import ChangeSet, Insert
+from ovnk8s_topo.errors import ConflictError
+from ovnk8s_topo.nb.tables import LogicalSwitch
 
 ARTICLE = Path(__file__).parents[2] / "examples" / "article"
 MANIFESTS = [str(ARTICLE / name) for name in ("nads.yaml", "nodes.yaml", "pods.yaml")]
@@ -239,6 +243,15 @@ def test_help(run: Run, command: str) -> None:
     ran = run(command, "--help")
     assert ran.code == 0
     assert "--nb" in ran.out
+
+
+def test_what_was_written_before_an_error_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConflictError) as raised, told_with([ChangeSet((Insert("u", LogicalSwitch(name="s")),))]):
+        raise ConflictError("refused")
+    assert cli._fail(raised.value, writes=True) == 1
+    assert capsys.readouterr().err == (
+        "error: refused\nnote: batches with 1 changes are written\nplan again: the database has moved on\n"
+    )
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:
