@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Address, Subnet, mac_from_address, mac_from_identity
 from ovnk8s_topo.errors import AllocationError, Problem
@@ -17,8 +18,7 @@ SMALLEST_SLICE = 4
 """A slice holds a gateway and a management address (and network and broadcast address)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What an attachment gets: its MAC and its addresses, in the order in which they are written."""
 
     mac: str
@@ -71,8 +71,7 @@ class InUse:
     avoided: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Applicant:
+class Applicant(NamedTuple):
     """An attachment that is to be served.
 
     held   what its port has in the database
@@ -168,6 +167,8 @@ def claim_of(
     item: Wanted, held: Held | None, fitting: Callable[[Sequence[Address]], tuple[Address, ...]]
 ) -> tuple[Address, ...]:
     """Return what fits best of what the pod was told and what its port has; of equals, the first."""
+    if held is None and item.given is None:
+        return ()
     told = [item.given.addresses] if item.given and item.given.ips else []
     read = [addresses for _, addresses in held.readings] if held else []
     claims = tuple(dict.fromkeys(claim for claim in (*told, *read) if claim))
@@ -181,8 +182,9 @@ def mac_of(item: Wanted, addresses: Sequence[Address]) -> str:
 
     A pod keeps what it was told, whatever it asks for later (allocator/pod/pod_annotation.go).
     """
-    known = item.given.addresses if item.given else ()
-    told = item.given.mac if item.given and known and addresses[: len(known)] == known else ""
+    given = item.given
+    known = given.addresses if given else ()
+    told = given.mac if given and known and addresses[: len(known)] == known else ""
     return told or item.attachment.mac or mac_from_address(addresses[0])
 
 
