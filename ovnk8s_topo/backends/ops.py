@@ -140,7 +140,8 @@ class _Transaction:
             case "map":
                 return lambda _, value: self.map_json(value)
             case "set":
-                return lambda _, value: ["set", sorted(value)]
+                # One element stands for itself, as it does in what servers write.
+                return lambda _, value: ["set", sorted(value)] if len(value) > 1 else next(iter(value))
             case _:
                 return lambda _, value: value
 
