@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal, Self
 
 from ovnk8s_topo.backends.contract import Committed, NbBackend
@@ -37,21 +37,36 @@ Wait = Literal["nb", "sb", "hv"]
 """What `apply` waits for: the commit, northd, or every chassis."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """What `apply` or `destroy` did.
+    """What `apply`, `destroy` or an event did.
 
-    plan      what was planned in the attempt that succeeded
+    changes   what was written
+    tell      returns what was planned for it, always the same
     attempts  how often the database was read and the plan computed
     """
 
-    plan: Plan
+    changes: ChangeSet
+    tell: Callable[[], Plan] = field(repr=False)
     attempts: int
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was planned in the attempt that succeeded; worked out when somebody asks."""
+        plan = self.tell()
+        # An attempt whose reply was lost has done it if the next one finds nothing to do.
+        return plan if self.changes is plan.changes else replace(plan, changes=self.changes)
 
     @property
     def status(self) -> Literal["applied", "unchanged"]:
         """Whether anything was written; an unknown outcome is an exception, OutcomeUnknown."""
-        return "unchanged" if self.plan.is_empty else "applied"
+        return "unchanged" if self.changes.is_empty else "applied"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Result) and (self.plan, self.attempts) == (other.plan, other.attempts)
+
+    def __hash__(self) -> int:
+        raise TypeError("a Result is not hashable")
 
 
 class Batch:
@@ -290,26 +305,34 @@ class Reconciler:
         finally:
             if not done:
                 engine.enter(undo)
-        return replace(result, plan=engine.whole(result.plan.changes)) if self._engine is engine else result
+        if self._engine is not engine:
+            return result
+        whole = engine.whole(result.changes)
+        return Result(result.changes, lambda: whole, result.attempts)
 
     def _happen(self, event: Event, engine: Engine, how: _How) -> Result:
         """Do one transaction for an event, and know it if that has succeeded."""
-        undo, outcomes, done = engine.enter(event), list[Outcome](), list[bool]()
+        timeout_s = self._timeout(how.timeout_s)
+        deadline = time.monotonic() + timeout_s
+        undo, outcomes = engine.enter(event), list[Outcome]()
 
-        def plan_in(snapshot: Snapshot) -> Plan:
-            with paused():
-                outcomes[:] = [engine.plan(event, undo, snapshot)]
-            return outcomes[0].told
-
-        def learn() -> None:
-            engine.accept(outcomes[0])
-            done.append(True)
+        def decide(snapshot: Snapshot) -> ChangeSet:
+            outcome = engine.plan_lone(event, undo, snapshot)
+            if outcome is None:
+                with paused():
+                    outcome = engine.plan(event, undo, snapshot)
+            outcomes[:] = (outcome,)
+            return outcome.plan.changes
 
         try:
-            return self._commit(plan_in, how, learn)
-        finally:
-            if not done:
-                engine.enter(undo)
+            done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb")
+            [outcome] = outcomes
+            engine.accept(outcome)
+        except BaseException:
+            engine.enter(undo)
+            raise
+        self._wait(how.wait, done, deadline)
+        return Result(done.changes, outcome.tell, done.attempts)
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self.timeout_s if timeout_s is None else timeout_s
@@ -333,9 +356,8 @@ class Reconciler:
         )
         learn()
         self._wait(how.wait, done, deadline)
-        # An attempt whose reply was lost has done it if the next one finds nothing to do.
         [plan] = last
-        return Result(plan if done.changes is plan.changes else replace(plan, changes=done.changes), done.attempts)
+        return Result(done.changes, lambda: plan, done.attempts)
 
     def _wait(self, wait: Wait, done: Committed, deadline: float) -> None:
         if wait != "nb":

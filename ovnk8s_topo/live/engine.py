@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -19,6 +19,7 @@ from typing import Literal
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
+from ovnk8s_topo.live.lone import Loner, telling
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_apart, plan_together, scope_of
 from ovnk8s_topo.live.roll import Event, Roll
@@ -35,6 +36,9 @@ from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
 from ovnk8s_topo.spec import Gaps, Layer3, Topology
 
+FEW_ROWS = 100
+"""Changed rows up to which an event is planned at once: more are looked at with the garbage collector at rest."""
+
 Way = Literal["attachments", "networks", "everything"]
 """How an event was planned."""
 
@@ -43,14 +47,15 @@ Way = Literal["attachments", "networks", "everything"]
 class Outcome:
     """The plan of an event.
 
-    plan        of all that was planned; told: of the objects that the event concerns
+    plan        of all that was planned
+    tell        returns the plan of the objects that the event concerns, the same whenever it is asked
     step        what it puts in the place of what was planned before; None: everything
     still_open  what could not be had
     serial      of the snapshot that it was made from
     """
 
     plan: Plan
-    told: Plan
+    tell: Callable[[], Plan]
     way: Way
     step: Step | None
     still_open: Open
@@ -90,6 +95,7 @@ class Engine:
         self.base, self.serial = plan, serial
         self.still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
         self.memory: Memory | None = None
+        self.loner: Loner | None = None
         self._desired: Desired | None = None
         self.departed = _deleted(plan)
         self.dirty: set[str] = set()
@@ -126,6 +132,43 @@ class Engine:
             row = marked(wanted, self.owner)
         # Port names are unique by the schema.
         return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
+
+    def plan_lone(self, event: Event, undo: Event, snapshot: Snapshot) -> Outcome | None:
+        """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None."""
+        if self.memory is None or self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone:
+            return None
+        changed = snapshot.changed_since(self.serial) if self.serial else None
+        if changed is None or len(changed) > FEW_ROWS:
+            return None
+        self._take_in(changed, self.memory, snapshot)
+        if self.everything or self.dirty or event.gaps is not undo.gaps:
+            return None
+        item, is_coming = self._lone_item(next(iter(event.pods)), self.memory)
+        if item is None or not self._is_plain(item, self.memory):
+            return None
+        lone = self.loner.come(item, snapshot) if is_coming else self.loner.go(item, snapshot)
+        if lone is None:
+            return None
+        plan = Plan(self.owner, lone.changes, lone.step.desired, self.base.leftovers, self.base.topology)
+        tell = telling(plan, item, self.roll, self.memory.standing.slices)
+        return Outcome(plan, tell, "attachments", lone.step, self.still_open, snapshot.serial)
+
+    def _lone_item(self, pod: str, memory: Memory) -> tuple[Wanted | None, bool]:
+        """Return the only attachment of a pod that comes or goes, and whether it comes; None if there are more."""
+        gone = memory.standing.items.get(pod, ())
+        if pod not in self.roll.pods:
+            return (gone[0] if len(gone) == 1 else None), False
+        come = () if gone else tuple(self.roll.attachments((pod,)))
+        return (come[0] if len(come) == 1 else None), True
+
+    def _is_plain(self, item: Wanted, memory: Memory) -> bool:
+        """Whether nothing is amiss with an attachment's network and node."""
+        gaps, network = self.still_open.gaps, item.network
+        if gaps.pods or gaps.nodes or not gaps.complete:
+            return False
+        if network.name in memory.watch.odd or network.name in self.still_open.networks:
+            return False
+        return not isinstance(network, Layer3) or item.pod.node in memory.standing.slices.get(network.name, ())
 
     def plan(self, event: Event, undo: Event, snapshot: Snapshot) -> Outcome:
         """Return the plan of an event that the roll has entered already.
@@ -197,14 +240,19 @@ class Engine:
             self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
             self.still_open = self.memory.read(self.still_open, snapshot, prune=self.options.prune)
             self.everything = self.memory.watch.misses_any
-        findings = self.memory.look(changed, snapshot)
-        ours = self.roll.networks.keys() | self.memory.standing.of_network.keys() | self.still_open.networks
-        self.dirty |= findings.networks & ours
+            self.loner = Loner(self.memory, self.owner)
+        self._take_in(changed, self.memory, snapshot)
+        return True
+
+    def _take_in(self, changed: Iterable[str], memory: Memory, snapshot: Snapshot) -> None:
+        findings = memory.look(changed, snapshot)
+        if findings.networks:
+            ours = self.roll.networks.keys() | memory.standing.of_network.keys() | self.still_open.networks
+            self.dirty |= findings.networks & ours
         if findings.something and (self.still_open.networks or self.still_open.stale):
             self.dirty |= {*self.still_open.networks, ""}
         self.everything |= findings.everything or findings.stale
         self.serial = snapshot.serial
-        return True
 
     def _moves_a_prefix(self, event: Event) -> bool:
         """Whether a network goes and another one comes whose OVN names are the same."""
@@ -280,12 +328,12 @@ class Engine:
             stale = frozenset(stored.uuid for stored in left_standing(plan, among))
         still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
         told = plan_to_tell(plan, event, self.roll, None, ())
-        return Outcome(plan, told, "everything", None, still_open, snapshot.serial)
+        return Outcome(plan, lambda: told, "everything", None, still_open, snapshot.serial)
 
     def _outcome(self, plan: Plan, way: Way, step: Step, still_open: Open, event: Event, snapshot: Snapshot) -> Outcome:
         assert self.memory is not None
         told = plan_to_tell(plan, event, self.roll, self.memory.standing, step.items)
-        return Outcome(plan, told, way, step, still_open, snapshot.serial)
+        return Outcome(plan, lambda: told, way, step, still_open, snapshot.serial)
 
 
 def _port_of(item: Wanted) -> str:

@@ -62,6 +62,6 @@ class Memory:
         whole  whether networks were planned, not single attachments
         """
         self.standing.enter(step)
-        self.watch.expect(changes)
+        self.watch.expect(changes, step.desired.grants)
         if whole:
             self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})

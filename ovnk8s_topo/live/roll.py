@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from ovnk8s_topo.planner.names import prefix
 from ovnk8s_topo.planner.wanted import Wanted, wanted_ports_of_pod
-from ovnk8s_topo.spec import Gaps, IpamClaim, Layer2, Layer3, Localnet, Network, Node, Pod, Topology
+from ovnk8s_topo.spec import Cluster, Gaps, IpamClaim, Layer2, Layer3, Localnet, Network, Node, Pod, Topology
+from ovnk8s_topo.spec.topology import Style
 
 Object = Network | Node | Pod | IpamClaim
 """What can be put and removed one by one."""
@@ -158,14 +159,8 @@ class Roll:
             {name: self.ipam_claims.get(name) for name in event.ipam_claims},
             self.gaps,
         )
-        for name, network in event.networks.items():
-            self._forget_network(name)
-            if network:
-                self.networks[name] = network
-        for name, network in event.networks.items():
-            if network:
-                self.by_nad |= dict.fromkeys(network.nad_keys, name)
-                self.by_prefix[prefix(name)] = name
+        if event.networks:
+            self._enter_networks(event.networks)
         for name, pod in event.pods.items():
             self._forget_pod(name)
             if pod:
@@ -176,6 +171,16 @@ class Roll:
         _update(self.ipam_claims, event.ipam_claims)
         self.gaps = event.gaps
         return undo
+
+    def _enter_networks(self, networks: Mapping[str, Network | None]) -> None:
+        for name, network in networks.items():
+            self._forget_network(name)
+            if network:
+                self.networks[name] = network
+        for name, network in networks.items():
+            if network:
+                self.by_nad |= dict.fromkeys(network.nad_keys, name)
+                self.by_prefix[prefix(name)] = name
 
     def topology(self) -> Topology:
         """Return everything as one value."""
@@ -223,15 +228,14 @@ class Roll:
         claims: Mapping[str, IpamClaim],
         nodes: Mapping[str, Node],
     ) -> Topology:
-        # Its parts have been checked, alone and beside each other.
-        return Topology.model_construct(
-            networks=tuple(networks.values()),
-            nodes=tuple(nodes.values()),
-            pods=tuple(pods.values()),
-            ipam_claims=tuple(claims.values()),
-            cluster=self.cluster,
-            style=self.style,
-            gaps=self.gaps,
+        return built(
+            tuple(networks.values()),
+            tuple(nodes.values()),
+            tuple(pods.values()),
+            tuple(claims.values()),
+            self.cluster,
+            self.style,
+            self.gaps,
         )
 
     def _check(self, networks: Mapping[str, Network | None]) -> None:
@@ -256,6 +260,21 @@ class Roll:
                 self.attached[nad].pop(name)
                 if not self.attached[nad]:
                     del self.attached[nad]
+
+
+def built(
+    networks: tuple[Network, ...],
+    nodes: tuple[Node, ...],
+    pods: tuple[Pod, ...],
+    ipam_claims: tuple[IpamClaim, ...],
+    cluster: Cluster,
+    style: Style,
+    gaps: Gaps,
+) -> Topology:
+    """Return objects as one value; they have been checked, alone and beside each other."""
+    return Topology.model_construct(
+        networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims, cluster=cluster, style=style, gaps=gaps
+    )
 
 
 def key_of_pod(pod: Pod) -> str:

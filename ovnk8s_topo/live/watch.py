@@ -5,16 +5,17 @@ Law: a row that is as it was planned needs no plan; everything else that could c
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
-from ovnk8s_topo.live.occupancy import Occupancy
+from ovnk8s_topo.live.occupancy import Occupancy, held_as_planned
 from ovnk8s_topo.live.standing import Standing
 from ovnk8s_topo.nb.ownership import marked, owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
-from ovnk8s_topo.nb.tables import Key, Row
+from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
+from ovnk8s_topo.planner import Grant
 from ovnk8s_topo.planner.claims import Held
 
 SWITCHES, PORTS = "Logical_Switch", "Logical_Switch_Port"
@@ -45,14 +46,14 @@ class Watch:
     known     uuid -> key of every row in the database
     odd       networks in whose switches somebody has ports that name another network
     departed  uuids of rows that plans have deleted and that have not been seen to be gone
-    arrived   uuid -> row of those that the last plan has made and that have not been seen
+    arrived   uuid -> row of those that the last plan has made and that have not been seen, and what a port of them holds
     """
 
     def __init__(self, standing: Standing, occupancy: Occupancy, owner: str, prefixes: Container[str]) -> None:
         self.standing, self.occupancy, self.owner, self.prefixes = standing, occupancy, owner, prefixes
         self.odd: set[str] = set()
         self.departed: set[str] = set()
-        self.arrived: dict[str, Row] = {}
+        self.arrived: dict[str, tuple[Row, Held | None]] = {}
         self.known: dict[str, Key] = {}
 
     def read_all(self, snapshot: Snapshot) -> Iterable[str]:
@@ -69,14 +70,17 @@ class Watch:
         """Whether a planned row is not in the database at all."""
         return not self.standing.rows.keys() <= set(self.known.values())
 
-    def expect(self, changes: ChangeSet) -> None:
-        """Note rows that have been made and deleted, so that they are missed, and not missed, from now on."""
+    def expect(self, changes: ChangeSet, grants: Mapping[str, Grant]) -> None:
+        """Note rows that have been made and deleted, so that they are missed, and not missed, from now on.
+
+        grants  port name -> what the port was made for, of those that were made for somebody
+        """
         self.arrived.clear()
         for change in changes:
             match change:
                 case Insert(uuid, row):
                     self.known[uuid] = row.key
-                    self.arrived[uuid] = row
+                    self.arrived[uuid] = row, held_by_plan(row, grants)
                 case Delete(stored):
                     self.departed.add(stored.uuid)
 
@@ -84,10 +88,10 @@ class Watch:
         """Read rows that have changed, and say what follows."""
         findings = Findings()
         for uuid in uuids:
-            row = self.arrived.pop(uuid, None)
-            if row is not None and row.TABLE.name == PORTS and snapshot.shows(uuid, row):
-                # As most that an event finds: what the last one has done. Port names are unique by the schema.
-                self._look_at_port(uuid, snapshot, findings, True)
+            row, held = self.arrived.pop(uuid, (None, None))
+            # As most that an event finds: what the last one has done. Port names are unique by the schema.
+            if held is not None and row is not None and snapshot.shows(uuid, row):
+                findings.ports.append(self.occupancy.note(uuid, held))
             else:
                 self._look(uuid, snapshot, findings)
         return findings
@@ -148,6 +152,15 @@ class Watch:
             if held:
                 findings.networks |= {held.network, self.standing.network_of_switch(held.switch)}
                 findings.networks |= {item.network.name for item in self.standing.ports.get(held.port, ())}
+
+
+def held_by_plan(row: Row, grants: Mapping[str, Grant]) -> Held | None:
+    """Return what a planned row holds once it is in the database, None if it is not the port of a grant.
+
+    row  with its owner's mark
+    """
+    grant = grants.get(row.name) if isinstance(row, LogicalSwitchPort) else None
+    return held_as_planned(row, grant) if isinstance(row, LogicalSwitchPort) and grant else None
 
 
 def is_as_wanted(family: dict[Key, Row], snapshot: Snapshot, owner: str) -> bool:
