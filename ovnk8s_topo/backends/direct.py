@@ -17,12 +17,19 @@ from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot
 
 
+_FEW_CHANGES = 10
+"""Changes up to which our own echo is recognised: of many, most are never looked at."""
+
+
 class _Decision(Decision[Snapshot, ChangeSet]):
-    def __init__(self, decide: Decide) -> None:
-        self.decide = decide
+    def __init__(self, decide: Decide, line: Line) -> None:
+        self.decide, self.line = decide, line
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> list[Operation]:
-        return encode(changes, actual, schema)
+        operations = encode(changes, actual, schema)
+        if len(changes) <= _FEW_CHANGES:
+            self.line.expect(operations, changes)
+        return operations
 
 
 class DirectNb:
@@ -72,7 +79,7 @@ class DirectNb:
 
     def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
-        decision = _Decision(decide)
+        decision = _Decision(decide, self._line)
         return commit(lambda also: attempts(self._line, decision, timeout_s, also, cut).run(), confirm=confirm)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
 
 from ovnk8s_topo.backends.attempts import Base
 from ovnk8s_topo.backends.ops import DATABASE, GLOBAL, GLOBAL_COLUMNS, Operation, Schema, wanted_columns
-from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
+from ovnk8s_topo.backends.replica_rows import Json, ReplicaRows, RowChange, row_change
 from ovnk8s_topo.nb.rowset import Snapshot
-from ovnk8s_topo.nb.tables import TABLES
+from ovnk8s_topo.nb.tables import TABLES, Row
 
 WANTED: Mapping[str, tuple[str, ...]] = {
     **{table.name: tuple(wanted_columns(table)) for table in TABLES.values()},
@@ -55,10 +55,17 @@ class Pending:
     def __init__(self) -> None:
         self.results: list[Any] | None = None
 
+    def seen(self) -> list[Any] | None:
+        """Return the results as far as they are known."""
+        return self.results
+
     def answered(self, result: Any, error: Any) -> None:
         """Take the server's reply."""
+        if isinstance(result, list):
+            self.results = result
+            return
         refused = [{"error": "transaction refused", "details": str(error)}]
-        self.results = result if isinstance(result, list) else refused
+        self.results = refused
 
 
 def request(method: str, params: list[Any], number: int) -> bytes:
@@ -120,6 +127,13 @@ class Follower:
     def forget(self) -> None:
         """Fetch all rows again on the next connection."""
         self._last_transaction = _NO_TRANSACTION
+
+    def expect(self, operations: Iterable[Operation], rows: Mapping[str, Row]) -> None:
+        """Be prepared to hear of new rows, which some operations make; see `ReplicaRows.expect`."""
+        for operation in operations:
+            row = rows.get(str(operation.get("uuid")))
+            if row is not None and row.TABLE.parent and not row.TABLE.references:
+                self.rows.expect(str(operation["uuid"]), cast(Json, operation["row"]), row)
 
     def prepare(self, operations: list[Operation]) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""

@@ -106,7 +106,7 @@ class LiveRows(abc.ABC, Generic[T]):
     def shows(self, uuid: str, row: Row) -> bool:
         """Tell whether a row is as it is wanted; see `Snapshot.shows`."""
         stored = self.get(uuid)
-        return stored is not None and stored.is_lone(row)
+        return stored is not None and (stored.row is row or stored.row == row) and len(stored.holders) < 2
 
     def __contains__(self, uuid: str) -> bool:
         return any(uuid in rows for rows in self.contents.values())

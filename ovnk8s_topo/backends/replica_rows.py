@@ -15,10 +15,13 @@ from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.backends.ops import GLOBAL, GLOBAL_COLUMNS, to_json
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
-from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of
+from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Key, Row, Table, children_of
 
 Json = dict[str, Any]
 """A <row> of RFC 7047 section 5.1; columns that hold their default may be missing."""
+
+_EXPECTED = 1000
+"""How many rows that were sent wait for what the server says of them."""
 
 _REMEMBERED = 10_000
 """How many rows stay decoded when nobody holds a snapshot."""
@@ -108,12 +111,23 @@ class ReplicaRows(LiveRows[str]):
     """The rows that a server has told of.
 
     numbers  uuid -> columns of the row of NB_Global
+    sent     uuid -> a row that we have sent, as the server will tell of it and as a value
     """
 
     def __init__(self, serial: int = 1) -> None:
         super().__init__(serial)
         self.numbers: dict[str, dict[str, int]] = {}
+        self.sent: dict[str, tuple[Json, Row]] = {}
         self._decoded: dict[str, Stored] = {}
+
+    def expect(self, uuid: str, row: Json, value: Row) -> None:
+        """Note a row that is about to be sent: if the server tells of the very same, it need not be decoded.
+
+        row    as RFC 7047 writes it; value: what it means, without references to other rows
+        """
+        if len(self.sent) >= _EXPECTED:
+            self.sent.clear()
+        self.sent[uuid] = {name: _bare(datum) for name, datum in row.items()}, value
 
     def load(self, change: RowChange) -> None:
         """Add a row before anybody has seen the rows: no state begins."""
@@ -140,6 +154,18 @@ class ReplicaRows(LiveRows[str]):
                 self._count(change)
             for step in steps:
                 self._take(step)
+            if self.sent:
+                for change in changes:
+                    self._recognise(change)
+
+    def _recognise(self, change: RowChange) -> None:
+        """Take the value of a new row from what we have sent, if that is what the server says, holder included."""
+        row, value = self.sent.pop(change.uuid, (None, None))
+        if row is None or value is None or change.kind != "insert" or change.row != row:
+            return
+        holders = tuple(self.holders.get(change.uuid))
+        if len(holders) == 1 and value.parent_key == Key(value.TABLE.parent[0], self._name(holders[0]) or ""):
+            self._decoded[change.uuid] = Stored(change.uuid, value, holders)
 
     # Rows as they are now --------------------------------------------------------------------------------------------
 
@@ -199,7 +225,8 @@ class ReplicaRows(LiveRows[str]):
             raise Astray(f"{change.kind} of {table} {uuid}, which is not there")
         if change.kind == "modify":
             return self._modify(change, present)
-        before = self._called(table, _from_text(present))
+        known = self._decoded.get(uuid)
+        before = known.key.name if known else self._called(table, _from_text(present))
         held = frozenset(self.held.get(uuid, _NOBODY))
         if change.kind == "delete":
             return _Step(table, uuid, before, None, "", _NOBODY, held)
@@ -305,6 +332,11 @@ def _members(datum: Any) -> list[Any]:
     # A set of one element comes as the bare element, which may be a <uuid>: a list, too.
     members: list[Any] = datum[1] if isinstance(datum, list) and datum[0] == "set" else [datum]
     return members
+
+
+def _bare(datum: Any) -> Any:
+    """Return a value as a server writes it: of a set of one element only that."""
+    return datum[1][0] if isinstance(datum, list) and datum[0] == "set" and len(datum[1]) == 1 else datum
 
 
 def _uuids(datum: Any) -> list[str]:
