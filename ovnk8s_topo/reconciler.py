@@ -17,7 +17,7 @@ from ovnk8s_topo.batches import batches
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
 from ovnk8s_topo.errors import ConflictError, Problem, SpecError
-from ovnk8s_topo.live import Draft, Engine, Event, Object, Outcome, Removed
+from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
@@ -314,15 +314,15 @@ class Reconciler:
         """Do one transaction for an event, and know it if that has succeeded."""
         timeout_s = self._timeout(how.timeout_s)
         deadline = time.monotonic() + timeout_s
-        undo, outcomes = engine.enter(event), list[Outcome]()
+        undo, outcomes = engine.enter(event), list[Outcome | Lone]()
 
         def decide(snapshot: Snapshot) -> ChangeSet:
-            outcome = engine.plan_lone(event, undo, snapshot)
+            outcome: Outcome | Lone | None = engine.plan_lone(event, undo, snapshot)
             if outcome is None:
                 with paused():
                     outcome = engine.plan(event, undo, snapshot)
             outcomes[:] = (outcome,)
-            return outcome.plan.changes
+            return outcome.changes
 
         try:
             done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb")

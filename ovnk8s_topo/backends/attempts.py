@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -132,12 +132,12 @@ class Decision(abc.ABC, Generic[S, C]):
         self.result = self.decide(actual)
         return self.result
 
-    def operations(self, actual: S, schema: Schema) -> list[Operation]:
+    def operations(self, actual: S, schema: Schema) -> Sequence[Operation]:
         """Ask for the changes and return them as operations; see `encode` for what it raises."""
         return self.encode(self.decided(actual), actual, schema)
 
     @abc.abstractmethod
-    def encode(self, changes: C, actual: S, schema: Schema) -> list[Operation]:
+    def encode(self, changes: C, actual: S, schema: Schema) -> Sequence[Operation]:
         """Return the operations that make the changes, with all guards; none if there are no changes."""
 
 
@@ -148,7 +148,7 @@ class Pending(Protocol):
 class Carrier(Protocol):
     """A connection to a database, as it carries transactions."""
 
-    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def send(self, operations: Sequence[Operation], deadline: Deadline) -> Pending | None:
         """Send one transaction, None if it could not be sent."""
         ...
 
@@ -243,7 +243,7 @@ class Attempts(Generic[S, C]):
             return Done(changes if self.lost is None else self.lost, self.decision.attempts, base, [])
         also = self.also(base)
         with self.way.carrier(len(operations)) as carrier:
-            pending = carrier.send([*operations, *also], self.deadline)
+            pending = carrier.send([*operations, *also] if also else operations, self.deadline)
             if pending is None:
                 return None
             reply = self.reply(pending, changes, carrier)

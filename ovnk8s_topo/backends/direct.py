@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,24 +13,18 @@ from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.ops import Operation, Schema, encode
 from ovnk8s_topo.backends.ovsdb_link import check_remotes, tls_context
+from ovnk8s_topo.backends.port_ops import PortEncoder
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot
 
 
-_FEW_CHANGES = 10
-"""Changes up to which our own echo is recognised: of many, most are never looked at."""
-
-
 class _Decision(Decision[Snapshot, ChangeSet]):
-    def __init__(self, decide: Decide, line: Line) -> None:
-        self.decide, self.line = decide, line
+    def __init__(self, decide: Decide, ports: PortEncoder) -> None:
+        self.decide, self.ports = decide, ports
 
-    def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> list[Operation]:
-        operations = encode(changes, actual, schema)
-        if len(changes) <= _FEW_CHANGES:
-            self.line.expect(operations, changes)
-        return operations
+    def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Sequence[Operation]:
+        return self.ports.encode(changes, actual, schema) or encode(changes, actual, schema)
 
 
 class DirectNb:
@@ -63,6 +58,7 @@ class DirectNb:
         remotes = check_remotes(connection)
         context = tls_context(remotes, ca_cert, certificate, private_key)
         self.connection = connection
+        self._ports = PortEncoder()
         self._line = Line(
             connection,
             remotes,
@@ -79,7 +75,7 @@ class DirectNb:
 
     def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
-        decision = _Decision(decide, self._line)
+        decision = _Decision(decide, self._ports)
         return commit(lambda also: attempts(self._line, decision, timeout_s, also, cut).run(), confirm=confirm)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base
 from ovnk8s_topo.backends.ops import DATABASE, GLOBAL, GLOBAL_COLUMNS, Operation, Schema, wanted_columns
-from ovnk8s_topo.backends.replica_rows import Json, ReplicaRows, RowChange, row_change
+from ovnk8s_topo.backends.port_ops import Echo, OneRow
+from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
 from ovnk8s_topo.nb.rowset import Snapshot
-from ovnk8s_topo.nb.tables import TABLES, Row
+from ovnk8s_topo.nb.tables import TABLES
 
 WANTED: Mapping[str, tuple[str, ...]] = {
     **{table.name: tuple(wanted_columns(table)) for table in TABLES.values()},
@@ -90,7 +91,8 @@ class Follower:
         self._send, self._leader_only = send, leader_only
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
-        self._pending: set[Pending] = set()
+        self._pending: dict[object, Pending] = {}
+        self._echoes: dict[object, Echo | None] = {}
         self._document: Any = None
         self._asked_as = ""
         self._last_transaction = _NO_TRANSACTION
@@ -116,9 +118,10 @@ class Follower:
         """Note that the connection is gone."""
         self.complete = False
         self._answers.clear()
-        for pending in self._pending:
+        for pending in self._pending.values():
             pending.results = []
         self._pending.clear()
+        self._echoes.clear()
         self._streamed.clear()
         self._databases = {}
         self._unknown = {"server", "schema"}
@@ -128,28 +131,21 @@ class Follower:
         """Fetch all rows again on the next connection."""
         self._last_transaction = _NO_TRANSACTION
 
-    def expect(self, operations: Iterable[Operation], rows: Mapping[str, Row]) -> None:
-        """Be prepared to hear of new rows, which some operations make; see `ReplicaRows.expect`."""
-        for operation in operations:
-            row = rows.get(str(operation.get("uuid")))
-            if row is not None and row.TABLE.parent and not row.TABLE.references:
-                self.rows.expect(str(operation["uuid"]), cast(Json, operation["row"]), row)
-
-    def prepare(self, operations: list[Operation]) -> tuple[int, bytes]:
+    def prepare(self, operations: Sequence[Operation]) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
         number = next(self._numbers)
+        if isinstance(operations, OneRow):
+            text = f'{{"method":"transact","params":["{DATABASE}",{operations.text}],"id":{number}}}'
+            return number, text.encode("ascii")
         return number, request("transact", [DATABASE, *operations], number)
 
-    def start(self, number: int, message: bytes) -> Pending:
-        """Send a transaction."""
-        pending = Pending()
-        self._pending.add(pending)
+    def start(self, number: int, message: bytes, echo: Echo | None = None) -> Pending:
+        """Send a transaction.
 
-        def answered(result: Any, error: Any) -> None:
-            self._pending.discard(pending)
-            pending.answered(result, error)
-
-        self._answers[number] = answered
+        echo  what will be heard of its changes
+        """
+        pending = self._pending[number] = Pending()
+        self._echoes[number] = echo
         self._send(message)
         return pending
 
@@ -192,9 +188,7 @@ class Follower:
         """
         method = message.get("method")
         if method is None:
-            answer = self._answers.pop(message.get("id"), None)
-            if answer is not None:
-                answer(message.get("result"), message.get("error"))
+            self._answered(message.get("id"), message.get("result"), message.get("error"))
         elif method == "echo":
             reply = {"id": message.get("id"), "result": message.get("params"), "error": None}
             self._send(_encode(reply).encode("ascii"))
@@ -202,6 +196,13 @@ class Follower:
             self._updated(message["params"])
         elif method == "monitor_canceled":
             raise Unfit(f"database {message['params'][0]} was removed or has another schema now")
+
+    def _answered(self, number: object, result: Any, error: Any) -> None:
+        if (pending := self._pending.pop(number, None)) is not None:
+            self._echoes.pop(number, None)
+            pending.answered(result, error)
+        elif (answer := self._answers.pop(number, None)) is not None:
+            answer(result, error)
 
     def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
         """Take one row of a long message that is still on its way; see `json_stream.Keep`."""
@@ -218,9 +219,14 @@ class Follower:
         elif self.complete:
             # ovsdb-server writes what changed before it replies to the transaction that changed it: when our own
             # transaction's reply comes, its rows are here.
-            self.rows.apply(self._changes(params[-1]))
+            if self._streamed or not self._is_echo(params[-1]):
+                self.rows.apply(self._changes(params[-1]))
             if len(params) == 3:
                 self._last_transaction = params[1]
+
+    def _is_echo(self, tables: Mapping[str, Any]) -> bool:
+        """Take in what a transaction of ours has done, if this is just that."""
+        return any(echo and tables == echo.told and self.rows.apply_echo(echo) for echo in self._echoes.values())
 
     def _changes(self, tables: Mapping[str, Mapping[str, Any]]) -> list[RowChange]:
         """Return what a message says of rows, streamed ones included."""

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -21,8 +21,8 @@ from ovnk8s_topo.backends.json_stream import Keep
 from ovnk8s_topo.backends.lane import Lane
 from ovnk8s_topo.backends.ops import Operation
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
+from ovnk8s_topo.backends.port_ops import OneRow
 from ovnk8s_topo.backends.replica_rows import Astray
-from ovnk8s_topo.changes import ChangeSet, Insert
 from ovnk8s_topo.errors import BackendUnavailable
 from ovnk8s_topo.nb.rowset import Snapshot
 
@@ -96,23 +96,14 @@ class Line:
         self._read_now()
         return self.when(self._follower.base, deadline)
 
-    def expect(self, operations: Iterable[Operation], changes: ChangeSet) -> None:
-        """Be prepared to hear of rows that are about to be sent.
-
-        operations  that make the changes
-        """
-        rows = {change.uuid: change.row for change in changes if isinstance(change, Insert)}
-        if rows:
-            with self._lock:
-                self._follower.expect(operations, rows)
-
-    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def send(self, operations: Sequence[Operation], deadline: Deadline) -> Pending | None:
         """Send one transaction; see `attempts.Way.send`."""
         number, message = self._follower.prepare(operations)
         with self._lock:
             if not self._follower.complete or not deadline.left():
                 return None
-            wire, pending = self._wire, self._follower.start(number, message)
+            echo = operations.echo if isinstance(operations, OneRow) else None
+            wire, pending = self._wire, self._follower.start(number, message, echo)
         if wire is not None and wire.has_unsent:
             self._send_rest(wire, deadline)
         return pending

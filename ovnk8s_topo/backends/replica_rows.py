@@ -13,15 +13,13 @@ from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.backends.ops import GLOBAL, GLOBAL_COLUMNS, to_json
+from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Key, Row, Table, children_of
 
 Json = dict[str, Any]
 """A <row> of RFC 7047 section 5.1; columns that hold their default may be missing."""
-
-_EXPECTED = 1000
-"""How many rows that were sent wait for what the server says of them."""
 
 _REMEMBERED = 10_000
 """How many rows stay decoded when nobody holds a snapshot."""
@@ -111,23 +109,12 @@ class ReplicaRows(LiveRows[str]):
     """The rows that a server has told of.
 
     numbers  uuid -> columns of the row of NB_Global
-    sent     uuid -> a row that we have sent, as the server will tell of it and as a value
     """
 
     def __init__(self, serial: int = 1) -> None:
         super().__init__(serial)
         self.numbers: dict[str, dict[str, int]] = {}
-        self.sent: dict[str, tuple[Json, Row]] = {}
         self._decoded: dict[str, Stored] = {}
-
-    def expect(self, uuid: str, row: Json, value: Row) -> None:
-        """Note a row that is about to be sent: if the server tells of the very same, it need not be decoded.
-
-        row    as RFC 7047 writes it; value: what it means, without references to other rows
-        """
-        if len(self.sent) >= _EXPECTED:
-            self.sent.clear()
-        self.sent[uuid] = {name: _bare(datum) for name, datum in row.items()}, value
 
     def load(self, change: RowChange) -> None:
         """Add a row before anybody has seen the rows: no state begins."""
@@ -154,18 +141,33 @@ class ReplicaRows(LiveRows[str]):
                 self._count(change)
             for step in steps:
                 self._take(step)
-            if self.sent:
-                for change in changes:
-                    self._recognise(change)
 
-    def _recognise(self, change: RowChange) -> None:
-        """Take the value of a new row from what we have sent, if that is what the server says, holder included."""
-        row, value = self.sent.pop(change.uuid, (None, None))
-        if row is None or value is None or change.kind != "insert" or change.row != row:
-            return
-        holders = tuple(self.holders.get(change.uuid))
-        if len(holders) == 1 and value.parent_key == Key(value.TABLE.parent[0], self._name(holders[0]) or ""):
-            self._decoded[change.uuid] = Stored(change.uuid, value, holders)
+    def apply_echo(self, echo: Echo) -> bool:
+        """Make the change that an echo tells of, or return False if it does not fit: then it is for `apply`."""
+        table, uuid, holder = echo.table, echo.uuid, echo.holder
+        with self.lock:
+            rows = self.contents[table]
+            is_coming = echo.row is not None
+            is_held = uuid in self.held.get(holder, _NOBODY)
+            if (uuid in rows) == is_coming or is_held == is_coming or self.holders.get(uuid) != (holder,) * is_held:
+                return False
+            parent = self._name(holder)
+            gone = None if is_coming else self.get(uuid)
+            if parent is None or (gone is None) != is_coming:
+                return False
+            self.about_to_change((uuid,))
+            if echo.row is not None:
+                rows[uuid] = echo.text
+                self.names[table].add(echo.row.name, uuid)
+                self.hold(holder, (uuid,))
+                if echo.row.parent_key == Key(echo.row.TABLE.parent[0], parent):
+                    self._decoded[uuid] = Stored(uuid, echo.row, (holder,))
+            elif gone is not None:
+                del rows[uuid]
+                self._decoded.pop(uuid, None)
+                self.names[table].discard(gone.key.name, uuid)
+                self.release(holder, (uuid,))
+            return True
 
     # Rows as they are now --------------------------------------------------------------------------------------------
 
@@ -332,11 +334,6 @@ def _members(datum: Any) -> list[Any]:
     # A set of one element comes as the bare element, which may be a <uuid>: a list, too.
     members: list[Any] = datum[1] if isinstance(datum, list) and datum[0] == "set" else [datum]
     return members
-
-
-def _bare(datum: Any) -> Any:
-    """Return a value as a server writes it: of a set of one element only that."""
-    return datum[1][0] if isinstance(datum, list) and datum[0] == "set" and len(datum[1]) == 1 else datum
 
 
 def _uuids(datum: Any) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Literal
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
-from ovnk8s_topo.live.lone import Loner, telling
+from ovnk8s_topo.live.lone import Lone, Loner
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_apart, plan_together, scope_of
 from ovnk8s_topo.live.roll import Event, Roll
@@ -60,6 +60,11 @@ class Outcome:
     step: Step | None
     still_open: Open
     serial: int
+
+    @property
+    def changes(self) -> ChangeSet:
+        """What is to be done."""
+        return self.plan.changes
 
 
 class Engine:
@@ -133,25 +138,20 @@ class Engine:
         # Port names are unique by the schema.
         return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
 
-    def plan_lone(self, event: Event, undo: Event, snapshot: Snapshot) -> Outcome | None:
+    def plan_lone(self, event: Event, undo: Event, snapshot: Snapshot) -> Lone | None:
         """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None."""
-        if self.memory is None or self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone:
+        if self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not undo.gaps:
             return None
         changed = snapshot.changed_since(self.serial) if self.serial else None
         if changed is None or len(changed) > FEW_ROWS:
             return None
-        self._take_in(changed, self.memory, snapshot)
-        if self.everything or self.dirty or event.gaps is not undo.gaps:
+        self._take_in(changed, self.loner.memory, snapshot)
+        if self.everything or self.dirty:
             return None
-        item, is_coming = self._lone_item(next(iter(event.pods)), self.memory)
-        if item is None or not self._is_plain(item, self.memory):
+        item, is_coming = self._lone_item(next(iter(event.pods)), self.loner.memory)
+        if item is None or not self._is_plain(item, self.loner.memory):
             return None
-        lone = self.loner.come(item, snapshot) if is_coming else self.loner.go(item, snapshot)
-        if lone is None:
-            return None
-        plan = Plan(self.owner, lone.changes, lone.step.desired, self.base.leftovers, self.base.topology)
-        tell = telling(plan, item, self.roll, self.memory.standing.slices)
-        return Outcome(plan, tell, "attachments", lone.step, self.still_open, snapshot.serial)
+        return self.loner.come(item, snapshot) if is_coming else self.loner.go(item, snapshot)
 
     def _lone_item(self, pod: str, memory: Memory) -> tuple[Wanted | None, bool]:
         """Return the only attachment of a pod that comes or goes, and whether it comes; None if there are more."""
@@ -206,8 +206,13 @@ class Engine:
         step, plan, still_open = found
         return self._outcome(plan, "networks", step, still_open, event, snapshot)
 
-    def accept(self, outcome: Outcome) -> None:
+    def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
+        if isinstance(outcome, Lone):
+            assert self.loner is not None
+            self.way, self.topology, self._desired = "attachments", None, None
+            self.loner.accept(outcome)
+            return
         self.way = outcome.way
         if outcome.step is None or self.memory is None:
             self._start(outcome.plan, outcome.still_open.stale, outcome.serial)
@@ -240,7 +245,7 @@ class Engine:
             self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
             self.still_open = self.memory.read(self.still_open, snapshot, prune=self.options.prune)
             self.everything = self.memory.watch.misses_any
-            self.loner = Loner(self.memory, self.owner)
+            self.loner = Loner(self.base, self.roll, self.memory)
         self._take_in(changed, self.memory, snapshot)
         return True
 

@@ -1,52 +1,84 @@
 """One pod that comes or goes, with one attachment that has no wishes: most events are such.
 
-Law: gives the step and the changes that `attachments` and the diff would give, or nothing.
+Law: does what `attachments` and the diff would do, or nothing. What the caller is told is made when somebody asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from ovnk8s_topo.addresses import Subnet, mac_from_address
 from ovnk8s_topo.changes import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.memory import Memory
-from ovnk8s_topo.live.roll import Roll, built
-from ovnk8s_topo.live.standing import Step
+from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.watch import PORTS, SWITCHES
+from ovnk8s_topo.nb.ownership import marked, owned_by, uuid_of
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import OWNER_KEY, Key, LogicalSwitchPort, Row
-from ovnk8s_topo.nb.ownership import marked, owned_by, uuid_of
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, Grant, Unit
 from ovnk8s_topo.planner.common import pod_port_row
 from ovnk8s_topo.planner.wanted import Wanted
-from ovnk8s_topo.spec import Gaps, Layer3, Topology
+from ovnk8s_topo.spec import IpamClaim, Topology
 
 _REMEMBERED = 10_000
-"""Switches that are known to be as planned."""
-
-_NO_GAPS = Gaps()
-_NOTHING = Desired(RowSet())
-
-Slices = Mapping[str, tuple[Subnet, ...]]
-"""Node -> its slices."""
+"""Switches that are known to be as planned, and things that ports say of themselves."""
 
 
-class Lone(NamedTuple):
-    """What is done for one attachment."""
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What one attachment gets.
 
-    step: Step
+    row  without its owner's mark
+    """
+
+    unit: Unit
+    grant: Grant
+    row: LogicalSwitchPort
+
+
+@dataclass(frozen=True, slots=True)
+class Lone:
+    """What an event does that is about one attachment.
+
+    coming  None: it goes
+    plan    an empty one that says what is the same in all: owner, leftovers, topology without objects
+    claims, slices  what there is to tell of the network and the node
+    """
+
+    item: Wanted
     changes: ChangeSet
+    coming: Coming | None
+    plan: Plan
+    claims: tuple[IpamClaim, ...] = ()
+    slices: tuple[Subnet, ...] | None = None
+
+    def tell(self) -> Plan:
+        """Return the plan of the event, as `telling.plan_to_tell` does."""
+        if self.coming is None:
+            return replace(self.plan, changes=self.changes)
+        coming, item = self.coming, self.item
+        desired = Desired(
+            RowSet([coming.row]),
+            grants={item.port: coming.grant},
+            slices={} if self.slices is None else {item.network.name: {item.pod.node: self.slices}},
+            units={coming.row.key: coming.unit},
+        )
+        parts = {"networks": (item.network,), "pods": (item.pod,), "ipam_claims": self.claims}
+        topology = Topology.model_construct(**{**dict(self.plan.topology), **parts})
+        return replace(self.plan, changes=self.changes, desired=desired, topology=topology)
 
 
 class Loner:
-    """Plans attachments that come or go alone."""
+    """Plans attachments that come or go alone.
 
-    def __init__(self, memory: Memory, owner: str) -> None:
-        self.memory, self.owner = memory, owner
+    plan  the last one of everything
+    """
+
+    def __init__(self, plan: Plan, roll: Roll, memory: Memory) -> None:
+        self.owner, self.leftovers, self.roll, self.memory = plan.owner, plan.leftovers, roll, memory
+        self._empty = Plan(plan.owner, ChangeSet(), Desired(RowSet()), plan.leftovers, roll.part((), (), ()))
         self._homes: dict[Key, tuple[Row, Stored]] = {}
         self._marks: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
@@ -54,25 +86,43 @@ class Loner:
         """Plan an attachment of a pod that has none yet."""
         key = Key(PORTS, item.port)
         grant = self._grant(item, key)
-        home = self._home(item.switch, snapshot)
+        home = self._home(item.switch, snapshot) if grant else None
+        if grant is None or home is None or snapshot.named(key):
+            return None
         uuid = uuid_of(self.owner, key)
-        if grant is None or home is None or snapshot.named(key) or uuid in snapshot.rows:
+        if uuid in snapshot.rows:
             return None
         row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, grant.mac, grant.addresses)
-        units = {key: _unit_of(item)}
-        desired = Desired(RowSet.by_key({key: row}), (), _NO_GAPS, {item.port: grant}, units=units)
         insert = Insert(uuid, self._marked(row), (home.uuid,))
-        return Lone(Step(desired, (), (), (item,)), ChangeSet((insert,), {home.key: home.uuid, key: uuid}))
+        network = item.network.name
+        claims = tuple(claim for claim in self.roll.ipam_claims.values() if claim.network == network)
+        slices = self.memory.standing.slices.get(network, {}).get(item.pod.node)
+        changes = ChangeSet((insert,), {Key(SWITCHES, item.switch): home.uuid, key: uuid})
+        return Lone(item, changes, Coming(_unit_of(item), grant, row), self._plan, claims, slices)
 
     def go(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
         """Plan that the only attachment of a pod goes."""
-        key, unit = Key(PORTS, item.port), _unit_of(item)
-        found = snapshot.named(key)
-        if len(found) != 1 or item.port not in self.memory.occupancy.ports or not owned_by(found[0], self.owner):
+        found, memory = snapshot.named(Key(PORTS, item.port)), self.memory
+        if len(found) != 1 or item.port not in memory.occupancy.ports or not owned_by(found[0], self.owner):
             return None
-        if self.memory.standing.keys.get(unit, {}).keys() != {key}:
+        if len(memory.standing.keys.get(_unit_of(item), ())) != 1:
             return None
-        return Lone(Step(_NOTHING, (unit,), (item,), ()), ChangeSet((Delete(found[0]),)))
+        return Lone(item, ChangeSet((Delete(found[0]),)), None, self._plan)
+
+    def accept(self, lone: Lone) -> None:
+        """Know that it has been done."""
+        [change] = lone.changes
+        if lone.coming is None and isinstance(change, Delete):
+            self.memory.leave(lone.item, _unit_of(lone.item), change)
+        elif lone.coming is not None and isinstance(change, Insert):
+            self.memory.join(lone.item, lone.coming.unit, lone.coming.row, lone.coming.grant, change)
+
+    @property
+    def _plan(self) -> Plan:
+        """What all plans of lone attachments have in common."""
+        if self._empty.topology.gaps is not self.roll.gaps:
+            self._empty = replace(self._empty, topology=self.roll.part((), (), ()))
+        return self._empty
 
     def _grant(self, item: Wanted, key: Key) -> Grant | None:
         """Return what a newcomer gets, None if it is not as simple as that."""
@@ -83,7 +133,7 @@ class Loner:
         if key in standing.units or item.port in standing.ports or item.port in occupancy.ports:
             return None
         avoided = standing.avoided.get(network.name, ())
-        addresses = tuple(pool.lowest_free(avoided) for pool in self.memory.shelves.of(item).pools.pools)
+        addresses = [pool.lowest_free(avoided) for pool in self.memory.shelves.of(item).pools.pools]
         found = tuple(address for address in addresses if address is not None)
         if len(found) < len(addresses):
             return None
@@ -114,24 +164,6 @@ class Loner:
                 self._marks.clear()
             known = self._marks[id(before)] = before, {**before, OWNER_KEY: self.owner}
         return replace(row, external_ids=known[1])
-
-
-def telling(plan: Plan, item: Wanted, roll: Roll, slices: Mapping[str, Slices]) -> Callable[[], Plan]:
-    """Return what makes the plan that the caller is told as `plan_to_tell` would now, whatever happens until then.
-
-    slices  of all networks
-    """
-    if not plan.desired.grants:
-        return partial(_told, plan, partial(built, (), (), (), (), roll.cluster, roll.style, roll.gaps), {})
-    network, node = item.network, item.pod.node
-    claims = tuple(claim for claim in roll.ipam_claims.values() if claim.network == network.name)
-    topology = partial(built, (network,), (), (item.pod,), claims, roll.cluster, roll.style, roll.gaps)
-    sliced = isinstance(network, Layer3)
-    return partial(_told, plan, topology, {network.name: {node: slices[network.name][node]}} if sliced else {})
-
-
-def _told(plan: Plan, topology: Callable[[], Topology], slices: Mapping[str, Slices]) -> Plan:
-    return replace(plan, desired=replace(plan.desired, slices=slices), topology=topology())
 
 
 def _unit_of(item: Wanted) -> Unit:

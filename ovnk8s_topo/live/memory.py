@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ovnk8s_topo.diff import ChangeSet
+from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.occupancy import Occupancy
 from ovnk8s_topo.live.parts import unsettled_networks
 from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.shelves import Shelves
 from ovnk8s_topo.live.standing import Open, Standing, Step
-from ovnk8s_topo.live.watch import Findings, Watch
+from ovnk8s_topo.live.watch import Findings, Watch, held_by_plan
 from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import Row
 from ovnk8s_topo.plan import Plan
+from ovnk8s_topo.planner import Grant, Unit
+from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import network_of
 
 
@@ -65,3 +68,24 @@ class Memory:
         self.watch.expect(changes, step.desired.grants)
         if whole:
             self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})
+
+    def join(self, item: Wanted, unit: Unit, row: Row, grant: Grant, insert: Insert) -> None:
+        """Take in that an attachment has come alone.
+
+        row     as it was planned
+        insert  what was done
+        """
+        self.standing.join(item, unit, row, grant)
+        held = held_by_plan(insert.row, {item.port: grant})
+        self.watch.arrived.clear()
+        self.watch.await_row(insert.uuid, insert.row, held)
+        if held:
+            # What the last event has done most events find: it is noted now, and only confirmed then.
+            self.shelves.follow(*self.occupancy.note(insert.uuid, held))
+
+    def leave(self, item: Wanted, unit: Unit, delete: Delete) -> None:
+        """Take in that an attachment has gone alone."""
+        self.standing.leave(item, unit)
+        self.watch.arrived.clear()
+        self.watch.departed.add(delete.stored.uuid)
+        self.shelves.follow(*self.occupancy.note(delete.stored.uuid, None))

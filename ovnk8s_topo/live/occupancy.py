@@ -44,6 +44,10 @@ class Occupancy:
             self._note(now)
         return before, now
 
+    def has(self, uuid: str, held: Held) -> bool:
+        """Whether this was noted of a row."""
+        return self._by_uuid.get(uuid) is held
+
     def of(self, network: str, switches: Iterable[str]) -> Ports:
         """Return the ports of a network and of some switches."""
         found = dict(self.by_network.get(network, {}))

@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from ovnk8s_topo.planner.names import prefix
 from ovnk8s_topo.planner.wanted import Wanted, wanted_ports_of_pod
-from ovnk8s_topo.spec import Cluster, Gaps, IpamClaim, Layer2, Layer3, Localnet, Network, Node, Pod, Topology
-from ovnk8s_topo.spec.topology import Style
+from ovnk8s_topo.spec import Gaps, IpamClaim, Layer2, Layer3, Localnet, Network, Node, Pod, Topology
 
 Object = Network | Node | Pod | IpamClaim
 """What can be put and removed one by one."""
@@ -123,8 +122,10 @@ class Roll:
 
         SpecError  a network cannot be beside the others
         """
-        networks = dict(_news(draft.networks, self.networks))
-        self._check(networks)
+        networks, nodes = dict(_news(draft.networks, self.networks)), dict(_news(draft.nodes, self.nodes))
+        claims = dict(_news(draft.ipam_claims, self.ipam_claims))
+        if networks:
+            self._check(networks)
         gaps = self.gaps
         if gaps.networks or gaps.nodes or gaps.pods:
             gaps = Gaps(
@@ -134,8 +135,7 @@ class Roll:
                 complete=gaps.complete,
             )
         # A pod that is put again unchanged is an event all the same: its owner wants to be told.
-        pods = {key: pod for key, pod in draft.pods.items() if pod or key in self.pods}
-        nodes, claims = dict(_news(draft.nodes, self.nodes)), dict(_news(draft.ipam_claims, self.ipam_claims))
+        pods = {key: pod for key, pod in draft.pods.items() if pod is not None or key in self.pods}
         return Event(networks, nodes, pods, claims, gaps)
 
     def event_of(self, topology: Topology) -> Event | None:
@@ -228,14 +228,15 @@ class Roll:
         claims: Mapping[str, IpamClaim],
         nodes: Mapping[str, Node],
     ) -> Topology:
-        return built(
-            tuple(networks.values()),
-            tuple(nodes.values()),
-            tuple(pods.values()),
-            tuple(claims.values()),
-            self.cluster,
-            self.style,
-            self.gaps,
+        # Its parts have been checked, alone and beside each other.
+        return Topology.model_construct(
+            networks=tuple(networks.values()),
+            nodes=tuple(nodes.values()),
+            pods=tuple(pods.values()),
+            ipam_claims=tuple(claims.values()),
+            cluster=self.cluster,
+            style=self.style,
+            gaps=self.gaps,
         )
 
     def _check(self, networks: Mapping[str, Network | None]) -> None:
@@ -260,21 +261,6 @@ class Roll:
                 self.attached[nad].pop(name)
                 if not self.attached[nad]:
                     del self.attached[nad]
-
-
-def built(
-    networks: tuple[Network, ...],
-    nodes: tuple[Node, ...],
-    pods: tuple[Pod, ...],
-    ipam_claims: tuple[IpamClaim, ...],
-    cluster: Cluster,
-    style: Style,
-    gaps: Gaps,
-) -> Topology:
-    """Return objects as one value; they have been checked, alone and beside each other."""
-    return Topology.model_construct(
-        networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims, cluster=cluster, style=style, gaps=gaps
-    )
 
 
 def key_of_pod(pod: Pod) -> str:

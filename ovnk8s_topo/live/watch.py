@@ -79,10 +79,14 @@ class Watch:
         for change in changes:
             match change:
                 case Insert(uuid, row):
-                    self.known[uuid] = row.key
-                    self.arrived[uuid] = row, held_by_plan(row, grants)
+                    self.await_row(uuid, row, held_by_plan(row, grants))
                 case Delete(stored):
                     self.departed.add(stored.uuid)
+
+    def await_row(self, uuid: str, row: Row, held: Held | None) -> None:
+        """Note one row that has been made; see `arrived`."""
+        self.known[uuid] = row.key
+        self.arrived[uuid] = row, held
 
     def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
         """Read rows that have changed, and say what follows."""
@@ -91,7 +95,8 @@ class Watch:
             row, held = self.arrived.pop(uuid, (None, None))
             # As most that an event finds: what the last one has done. Port names are unique by the schema.
             if held is not None and row is not None and snapshot.shows(uuid, row):
-                findings.ports.append(self.occupancy.note(uuid, held))
+                if not self.occupancy.has(uuid, held):
+                    findings.ports.append(self.occupancy.note(uuid, held))
             else:
                 self._look(uuid, snapshot, findings)
         return findings
