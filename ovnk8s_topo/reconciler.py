@@ -18,10 +18,11 @@ from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
 from ovnk8s_topo.errors import ConflictError, Problem, SpecError
 from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
+from ovnk8s_topo.live.roll import key_of_pod
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
-from ovnk8s_topo.spec import Topology
+from ovnk8s_topo.spec import Pod, Topology
 
 __all__ = ["DEFAULT_OWNER", "Atomic", "Batch", "Options", "Reconciler", "Result", "Wait", "plan_from_snapshot"]
 
@@ -184,9 +185,15 @@ class Reconciler:
         SpecError  nothing has been applied yet, or a network cannot be beside the others
         and whatever `apply` raises; then nothing has changed, neither in the database nor in what is wanted
         """
-        engine, batch = self._known(), Batch()
-        batch.put(*objects)
-        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        engine = self._known()
+        match objects:
+            case (Pod() as pod,):
+                event = engine.roll.event_of_pod(key_of_pod(pod), pod)
+            case _:
+                batch = Batch()
+                batch.put(*objects)
+                event = engine.roll.event(batch.draft)
+        return self._happen(event, engine, _How(wait, timeout_s))
 
     def remove(
         self,
@@ -206,9 +213,17 @@ class Reconciler:
         SpecError  nothing has been applied yet
         and whatever `apply` raises, as for `put`
         """
-        engine, batch = self._known(), Batch()
-        batch.remove(*objects, networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims)
-        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        engine, names = self._known(), tuple(pods)
+        match objects, (networks, nodes, ipam_claims):
+            case (Pod() as pod,), ((), (), ()) if not names:
+                event = engine.roll.event_of_pod(key_of_pod(pod), None)
+            case (), ((), (), ()) if len(names) == 1:
+                event = engine.roll.event_of_pod(names[0], None)
+            case _:
+                batch = Batch()
+                batch.remove(*objects, networks=networks, nodes=nodes, pods=names, ipam_claims=ipam_claims)
+                event = engine.roll.event(batch.draft)
+        return self._happen(event, engine, _How(wait, timeout_s))
 
     @contextmanager
     def batch(self, *, wait: Wait = "nb", timeout_s: float | None = None) -> Iterator[Batch]:

@@ -92,7 +92,7 @@ class Follower:
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
         self._pending: dict[object, Pending] = {}
-        self._echoes: dict[object, Echo | None] = {}
+        self._echoes: dict[object, Echo] = {}
         self._document: Any = None
         self._asked_as = ""
         self._last_transaction = _NO_TRANSACTION
@@ -145,7 +145,8 @@ class Follower:
         echo  what will be heard of its changes
         """
         pending = self._pending[number] = Pending()
-        self._echoes[number] = echo
+        if echo is not None:
+            self._echoes[number] = echo
         self._send(message)
         return pending
 
@@ -226,7 +227,10 @@ class Follower:
 
     def _is_echo(self, tables: Mapping[str, Any]) -> bool:
         """Take in what a transaction of ours has done, if this is just that."""
-        return any(echo and tables == echo.told and self.rows.apply_echo(echo) for echo in self._echoes.values())
+        for echo in self._echoes.values():
+            if tables == echo.told:
+                return self.rows.apply_echo(echo)
+        return False
 
     def _changes(self, tables: Mapping[str, Mapping[str, Any]]) -> list[RowChange]:
         """Return what a message says of rows, streamed ones included."""

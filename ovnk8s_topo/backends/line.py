@@ -62,6 +62,7 @@ class Line:
         self._wire: Wire | None = None
         self._lanes: set[Lane] = set()
         self._takes_lanes = True
+        self._itself = contextlib.nullcontext(self)
         self._closed = False
         self._lock = threading.RLock()
         """For session and follower; held for moments."""
@@ -121,7 +122,7 @@ class Line:
         if operations >= _MANY and self._takes_lanes:
             return self._lane()
         self._takes_lanes = True
-        return contextlib.nullcontext(self)
+        return self._itself
 
     @contextlib.contextmanager
     def _lane(self) -> Iterator[Lane]:

@@ -148,18 +148,14 @@ class Engine:
         self._take_in(changed, self.loner.memory, snapshot)
         if self.everything or self.dirty:
             return None
-        item, is_coming = self._lone_item(next(iter(event.pods)), self.loner.memory)
+        [(name, pod)] = event.pods.items()
+        gone = self.loner.memory.standing.items.get(name, ())
+        if len(gone) > 1 or (gone and pod is not None):
+            return None
+        item = gone[0] if gone else self.roll.lone_attachment(pod) if pod is not None else None
         if item is None or not self._is_plain(item, self.loner.memory):
             return None
-        return self.loner.come(item, snapshot) if is_coming else self.loner.go(item, snapshot)
-
-    def _lone_item(self, pod: str, memory: Memory) -> tuple[Wanted | None, bool]:
-        """Return the only attachment of a pod that comes or goes, and whether it comes; None if there are more."""
-        gone = memory.standing.items.get(pod, ())
-        if pod not in self.roll.pods:
-            return (gone[0] if len(gone) == 1 else None), False
-        come = () if gone else tuple(self.roll.attachments((pod,)))
-        return (come[0] if len(come) == 1 else None), True
+        return self.loner.go(item, snapshot) if gone else self.loner.come(item, snapshot)
 
     def _is_plain(self, item: Wanted, memory: Memory) -> bool:
         """Whether nothing is amiss with an attachment's network and node."""

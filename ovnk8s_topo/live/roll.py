@@ -138,6 +138,13 @@ class Roll:
         pods = {key: pod for key, pod in draft.pods.items() if pod is not None or key in self.pods}
         return Event(networks, nodes, pods, claims, gaps)
 
+    def event_of_pod(self, name: str, pod: Pod | None) -> Event:
+        """Return what one pod that is put or, if it is None, removed changes here; see `event`."""
+        gaps = self.gaps
+        if gaps.pods:
+            gaps = gaps.model_copy(update={"pods": gaps.pods - {name}})
+        return Event(pods={name: pod} if pod is not None or name in self.pods else {}, gaps=gaps)
+
     def event_of(self, topology: Topology) -> Event | None:
         """Return how a topology differs from what is wanted, None if it does in more than objects."""
         if (topology.style, topology.cluster) != (self.style, self.cluster):
@@ -152,6 +159,11 @@ class Roll:
 
     def enter(self, event: Event) -> Event:
         """Make the change; return the event that undoes it."""
+        if event.is_about_pods_alone:
+            undo = Event(pods={name: self.pods.get(name) for name in event.pods}, gaps=self.gaps)
+            self._enter_pods(event.pods)
+            self.gaps = event.gaps
+            return undo
         undo = Event(
             {name: self.networks.get(name) for name in event.networks},
             {name: self.nodes.get(name) for name in event.nodes},
@@ -161,16 +173,19 @@ class Roll:
         )
         if event.networks:
             self._enter_networks(event.networks)
-        for name, pod in event.pods.items():
-            self._forget_pod(name)
-            if pod:
-                self.pods[name] = pod
-                for nad in nads_of(pod):
-                    self.attached.setdefault(nad, {})[name] = None
+        self._enter_pods(event.pods)
         _update(self.nodes, event.nodes)
         _update(self.ipam_claims, event.ipam_claims)
         self.gaps = event.gaps
         return undo
+
+    def _enter_pods(self, pods: Mapping[str, Pod | None]) -> None:
+        for name, pod in pods.items():
+            self._forget_pod(name)
+            if pod is not None:
+                self.pods[name] = pod
+                for nad in nads_of(pod):
+                    self.attached.setdefault(nad, {})[name] = None
 
     def _enter_networks(self, networks: Mapping[str, Network | None]) -> None:
         for name, network in networks.items():
@@ -215,6 +230,14 @@ class Roll:
         for pod in sorted(known, key=attrgetter("namespace", "name")):
             networks = {nad: self.networks[self.by_nad[nad]] for nad in nads_of(pod) if nad in self.by_nad}
             yield from wanted_ports_of_pod(pod, networks)
+
+    def lone_attachment(self, pod: Pod) -> Wanted | None:
+        """Return the attachment of a pod that selects one network, None if it has none or selects more."""
+        if len(pod.networks) != 1:
+            return None
+        [nad] = nads_of(pod)
+        network = self.by_nad.get(nad)
+        return next(wanted_ports_of_pod(pod, {nad: self.networks[network]}), None) if network else None
 
     def networks_of(self, pods: Iterable[str]) -> set[str]:
         """Return the networks that pods select."""

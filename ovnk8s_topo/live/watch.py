@@ -97,9 +97,18 @@ class Watch:
             if held is not None and row is not None and snapshot.shows(uuid, row):
                 if not self.occupancy.has(uuid, held):
                     findings.ports.append(self.occupancy.note(uuid, held))
+            elif uuid in self.departed and snapshot.rows.get(uuid) is None:
+                self._note_departure(uuid, snapshot, findings)
             else:
                 self._look(uuid, snapshot, findings)
         return findings
+
+    def _note_departure(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
+        """Note that a row that we have deleted is gone."""
+        self.departed.remove(uuid)
+        key = self.known.pop(uuid, None)
+        if key and key.table == PORTS:
+            self._look_at_port(uuid, snapshot, findings, True)
 
     def _look(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
         stored = snapshot.rows.get(uuid)
@@ -109,18 +118,14 @@ class Watch:
             self.known[uuid] = now
         if stored and now not in self.standing.rows and owned_by(stored, self.owner):
             findings.stale = True
-        if stored is None and uuid in self.departed:
-            self.departed.remove(uuid)
-            as_planned = True
-        else:
-            # Both keys are looked at: what follows from each is noted.
-            keys = {key for key in (before, now) if key}
-            as_planned = sum(self._is_as_planned(key, snapshot, findings) for key in keys) == len(keys)
-            findings.something |= not as_planned or before is now is None
-            if now and now.table == SWITCHES and not as_planned:
-                # It may say that it is of another network, and so are its ports.
-                for child in snapshot.children(uuid):
-                    self._look_at_port(child.uuid, snapshot, findings, False)
+        # Both keys are looked at: what follows from each is noted.
+        keys = {key for key in (before, now) if key}
+        as_planned = sum(self._is_as_planned(key, snapshot, findings) for key in keys) == len(keys)
+        findings.something |= not as_planned or before is now is None
+        if now and now.table == SWITCHES and not as_planned:
+            # It may say that it is of another network, and so are its ports.
+            for child in snapshot.children(uuid):
+                self._look_at_port(child.uuid, snapshot, findings, False)
         if PORTS in (before and before.table, now and now.table):
             self._look_at_port(uuid, snapshot, findings, as_planned)
 
