@@ -13,8 +13,8 @@ from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.ops import Operation, Schema, encode
 from ovnk8s_topo.backends.ovsdb_link import check_remotes, tls_context
-from ovnk8s_topo.backends.port_ops import PortEncoder
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
+from ovnk8s_topo.backends.port_ops import PortEncoder
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot
 

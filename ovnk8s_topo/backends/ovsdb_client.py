@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -189,7 +189,7 @@ class OvsdbClient(Generic[S]):
         self._obey()
         return look()
 
-    def _send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def _send(self, operations: Sequence[Operation], deadline: Deadline) -> Pending | None:
         with self._held(deadline) as held:
             pending = self._replica.send(operations) if held and deadline.left() else None
         self._wake()
@@ -212,7 +212,7 @@ class _Way(Generic[S]):
     def base(self, deadline: Deadline) -> Base[S] | None:
         return self._client._when(self._replica.base, deadline)
 
-    def send(self, operations: list[Operation], deadline: Deadline) -> Pending | None:
+    def send(self, operations: Sequence[Operation], deadline: Deadline) -> Pending | None:
         return self._client._send(operations, deadline)
 
     def carrier(self, operations: int) -> AbstractContextManager[Carrier]:

@@ -6,7 +6,7 @@ Law: nothing here blocks and nothing here locks; the caller holds the lock and d
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple
 
@@ -171,7 +171,7 @@ class Replica(Generic[S]):
         rows = self._idl.tables[GLOBAL].rows.values() if self._idl and GLOBAL in self._idl.tables else ()
         return next((_numbers(row) for row in rows), {})
 
-    def send(self, operations: list[Operation]) -> Pending | None:
+    def send(self, operations: Sequence[Operation]) -> Pending | None:
         """Send one transaction, None if it could not be sent."""
         if not self.complete or self._idl is None:
             return None

@@ -53,10 +53,10 @@ class OneRow(Sequence[Operation]):
     """Operations as text, joined by commas, with what will be heard of them; they are only decoded for who looks."""
 
     def __init__(self, text: str, count: int, echo: Echo) -> None:
-        self.text, self.count, self.echo = text, count, echo
+        self.text, self.echo, self._count = text, echo, count
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._decoded)
@@ -102,8 +102,8 @@ class PortEncoder:
         uuid, row, [holder] = change.uuid, change.row, change.holders
         stored = actual.rows.get(holder)
         guard = self._guard(stored, schema) if stored else ""
-        values = self._values(row, schema.tables.get(row.TABLE.name, frozenset()))
-        if not guard or not values or check_rows((row,)):
+        values = self._values(row, schema.tables.get(row.TABLE.name))
+        if not guard or values is None or check_rows((row,)):
             return None
         table, text = row.TABLE.name, _encode(values)
         insert = f'{{"op":"insert","table":"{table}","uuid":"{uuid}","row":{text}}}'
@@ -130,13 +130,15 @@ class PortEncoder:
             f'"columns":["external_ids"],"until":"==","rows":[{{"external_ids":{self._ids(stored.row)[1]}}}]}}'
         )
 
-    def _values(self, row: Row, has: frozenset[str]) -> dict[str, object]:
-        """Return a new row's columns as JSON, nothing if the server lacks one."""
+    def _values(self, row: Row, has: frozenset[str] | None) -> dict[str, object] | None:
+        """Return a new row's columns as JSON, None if the server lacks one or the table."""
+        if has is None:
+            return None
         table, values = row.TABLE, dict[str, object]()
         for column, default, value in zip(table.columns.values(), table.defaults, table.content(row), strict=True):
             if value != default and column.ours:
                 if column.name not in has:
-                    return {}
+                    return None
                 values[column.name] = self._ids(row)[0] if column.name == "external_ids" else _bare(column, value)
         return values
 

@@ -16,7 +16,7 @@ from ovnk8s_topo.backends.ops import GLOBAL, GLOBAL_COLUMNS, to_json
 from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
-from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Key, Row, Table, children_of
+from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of
 
 Json = dict[str, Any]
 """A <row> of RFC 7047 section 5.1; columns that hold their default may be missing."""
@@ -27,7 +27,13 @@ _REMEMBERED = 10_000
 _ZEROS = dict.fromkeys(GLOBAL_COLUMNS, 0)
 
 _to_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_from_text = json.JSONDecoder().decode
+_scan = json.JSONDecoder().raw_decode
+
+
+def _from_text(text: str) -> Json:
+    row: Json = _scan(text)[0]
+    return row
+
 
 _HOLDING: Mapping[str, tuple[str, ...]] = {
     name: tuple(child.parent[1] for child in children_of(name) if child.parent) for name in TABLES
@@ -160,7 +166,7 @@ class ReplicaRows(LiveRows[str]):
                 rows[uuid] = echo.text
                 self.names[table].add(echo.row.name, uuid)
                 self.hold(holder, (uuid,))
-                if echo.row.parent_key == Key(echo.row.TABLE.parent[0], parent):
+                if (key := echo.row.parent_key) is not None and key.name == parent:
                     self._decoded[uuid] = Stored(uuid, echo.row, (holder,))
             elif gone is not None:
                 del rows[uuid]

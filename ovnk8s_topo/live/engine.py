@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -113,20 +113,26 @@ class Engine:
         if self.memory:
             return self._look(snapshot) and not (self.everything or self.dirty)
         changed = snapshot.changed_since(self.serial) if self.serial else None
-        if changed is None or next(self._otherwise(changed, snapshot), None):
+        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._compared(changed, snapshot)):
             return False
         self.departed.clear()
         self.serial = snapshot.serial
         return True
 
-    def _otherwise(self, uuids: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
-        """Yield the rows that are not as the last plan of everything wants them."""
-        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
-        return (uuid for uuid in uuids if not self._is_as_planned(uuid, made, snapshot))
+    def _compared(self, uuids: Iterable[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
+        """Compare rows with what the last plan of everything wants.
 
-    def _is_as_planned(self, uuid: str, made: Mapping[str, Row], snapshot: Snapshot) -> bool:
-        """Whether a row is as the last plan wants it, which has made some."""
-        row = made.get(uuid)
+        Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
+        """
+        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
+        for uuid in uuids:
+            yield uuid, self._is_as_planned(uuid, made.get(uuid), snapshot), made.get(uuid)
+
+    def _is_as_planned(self, uuid: str, row: Row | None, snapshot: Snapshot) -> bool:
+        """Whether a row is as the last plan wants it.
+
+        row  as that plan has made it; None: it has not
+        """
         if row is None:
             stored = snapshot.rows.get(uuid)
             if stored is None:
@@ -236,10 +242,12 @@ class Engine:
             return False
         if self.memory is None:
             # What our own commit has written need not be looked at twice.
-            changed = frozenset(self._otherwise(changed, snapshot))
+            compared = list(self._compared(changed, snapshot))
+            changed = frozenset(uuid for uuid, is_as_planned, _ in compared if not is_as_planned)
+            made = {uuid: row for uuid, is_as_planned, row in compared if is_as_planned and row}
             self.memory = Memory.of(self.base, self.roll)
             self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
-            self.still_open = self.memory.read(self.still_open, snapshot, prune=self.options.prune)
+            self.still_open = self.memory.read(self.still_open, snapshot, made, prune=self.options.prune)
             self.everything = self.memory.watch.misses_any
             self.loner = Loner(self.base, self.roll, self.memory)
         self._take_in(changed, self.memory, snapshot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert
@@ -40,9 +40,12 @@ class Memory:
         watch = Watch(standing, occupancy, plan.owner, roll.by_prefix)
         return cls(plan, standing, occupancy, watch, Shelves(roll, standing, occupancy))
 
-    def read(self, still_open: Open, snapshot: Snapshot, *, prune: bool) -> Open:
-        """Read the whole database; return what is still open, network by network."""
-        unwanted = frozenset(self.watch.read_all(snapshot))
+    def read(self, still_open: Open, snapshot: Snapshot, made: Mapping[str, Row], *, prune: bool) -> Open:
+        """Read the whole database; return what is still open, network by network.
+
+        made  see `Watch.read_all`
+        """
+        unwanted = frozenset(self.watch.read_all(snapshot, made, self.plan.desired.grants))
         stale = unwanted if prune else unwanted & still_open.stale
         topology, desired = self.plan.topology, self.plan.desired
         nodes = [node.name for node in topology.nodes]

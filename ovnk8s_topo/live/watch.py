@@ -5,15 +5,16 @@ Law: a row that is as it was planned needs no plan; everything else that could c
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.occupancy import Occupancy, held_as_planned
 from ovnk8s_topo.live.standing import Standing
 from ovnk8s_topo.nb.ownership import marked, owned_by
-from ovnk8s_topo.nb.rowset import RowSet, Snapshot
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.planner import Grant
 from ovnk8s_topo.planner.claims import Held
@@ -46,7 +47,7 @@ class Watch:
     known     uuid -> key of every row in the database
     odd       networks in whose switches somebody has ports that name another network
     departed  uuids of rows that plans have deleted and that have not been seen to be gone
-    arrived   uuid -> row of those that the last plan has made and that have not been seen, and what a port of them holds
+    arrived   uuid -> row of those that the last plan has made and that have not been seen, with what it holds as a port
     """
 
     def __init__(self, standing: Standing, occupancy: Occupancy, owner: str, prefixes: Container[str]) -> None:
@@ -56,13 +57,20 @@ class Watch:
         self.arrived: dict[str, tuple[Row, Held | None]] = {}
         self.known: dict[str, Key] = {}
 
-    def read_all(self, snapshot: Snapshot) -> Iterable[str]:
-        """Read every row; yield the uuids of those of ours that nobody wants."""
-        for uuid, stored in snapshot.rows.items():
-            key = self.known[uuid] = stored.key
+    def read_all(self, snapshot: Snapshot, made: Mapping[str, Row], grants: Mapping[str, Grant]) -> Iterator[str]:
+        """Read every row; yield the uuids of those of ours that nobody wants.
+
+        made    uuid -> row of those that the plan has made and that are as it made them: they need not be read
+        grants  port name -> what it was made for
+        """
+        for uuid in snapshot.rows:
+            row = made.get(uuid)
+            held = held_by_plan(row, grants) if row else None
+            stored = None if row else snapshot.rows[uuid]
+            key = self.known[uuid] = row.key if row else cast(Stored, stored).key
             if key.table == PORTS:
-                self._note_odd(self.occupancy.read(uuid, snapshot)[1])
-            if key not in self.standing.rows and owned_by(stored, self.owner):
+                self._note_odd((self.occupancy.note(uuid, held) if held else self.occupancy.read(uuid, snapshot))[1])
+            if stored and key not in self.standing.rows and owned_by(stored, self.owner):
                 yield uuid
 
     @property
