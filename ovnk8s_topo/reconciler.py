@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal, Self
 
 from ovnk8s_topo.backends.contract import Committed, NbBackend
@@ -17,11 +17,12 @@ from ovnk8s_topo.batches import batches
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
 from ovnk8s_topo.errors import ConflictError, Problem, SpecError
-from ovnk8s_topo.live import Draft, Engine, Event, Object, Outcome, Removed
+from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
+from ovnk8s_topo.live.roll import key_of_pod
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
-from ovnk8s_topo.spec import Topology
+from ovnk8s_topo.spec import Pod, Topology
 
 __all__ = ["DEFAULT_OWNER", "Atomic", "Batch", "Options", "Reconciler", "Result", "Wait", "plan_from_snapshot"]
 
@@ -37,21 +38,36 @@ Wait = Literal["nb", "sb", "hv"]
 """What `apply` waits for: the commit, northd, or every chassis."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """What `apply` or `destroy` did.
+    """What `apply`, `destroy` or an event did.
 
-    plan      what was planned in the attempt that succeeded
+    changes   what was written
+    tell      returns what was planned for it, always the same
     attempts  how often the database was read and the plan computed
     """
 
-    plan: Plan
+    changes: ChangeSet
+    tell: Callable[[], Plan] = field(repr=False)
     attempts: int
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was planned in the attempt that succeeded; worked out when somebody asks."""
+        plan = self.tell()
+        # An attempt whose reply was lost has done it if the next one finds nothing to do.
+        return plan if self.changes is plan.changes else replace(plan, changes=self.changes)
 
     @property
     def status(self) -> Literal["applied", "unchanged"]:
         """Whether anything was written; an unknown outcome is an exception, OutcomeUnknown."""
-        return "unchanged" if self.plan.is_empty else "applied"
+        return "unchanged" if self.changes.is_empty else "applied"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Result) and (self.plan, self.attempts) == (other.plan, other.attempts)
+
+    def __hash__(self) -> int:
+        raise TypeError("a Result is not hashable")
 
 
 class Batch:
@@ -169,9 +185,15 @@ class Reconciler:
         SpecError  nothing has been applied yet, or a network cannot be beside the others
         and whatever `apply` raises; then nothing has changed, neither in the database nor in what is wanted
         """
-        engine, batch = self._known(), Batch()
-        batch.put(*objects)
-        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        engine = self._known()
+        match objects:
+            case (Pod() as pod,):
+                event = engine.roll.event_of_pod(key_of_pod(pod), pod)
+            case _:
+                batch = Batch()
+                batch.put(*objects)
+                event = engine.roll.event(batch.draft)
+        return self._happen(event, engine, _How(wait, timeout_s))
 
     def remove(
         self,
@@ -191,9 +213,17 @@ class Reconciler:
         SpecError  nothing has been applied yet
         and whatever `apply` raises, as for `put`
         """
-        engine, batch = self._known(), Batch()
-        batch.remove(*objects, networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims)
-        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        engine, names = self._known(), tuple(pods)
+        match objects, (networks, nodes, ipam_claims):
+            case (Pod() as pod,), ((), (), ()) if not names:
+                event = engine.roll.event_of_pod(key_of_pod(pod), None)
+            case (), ((), (), ()) if len(names) == 1:
+                event = engine.roll.event_of_pod(names[0], None)
+            case _:
+                batch = Batch()
+                batch.remove(*objects, networks=networks, nodes=nodes, pods=names, ipam_claims=ipam_claims)
+                event = engine.roll.event(batch.draft)
+        return self._happen(event, engine, _How(wait, timeout_s))
 
     @contextmanager
     def batch(self, *, wait: Wait = "nb", timeout_s: float | None = None) -> Iterator[Batch]:
@@ -290,26 +320,34 @@ class Reconciler:
         finally:
             if not done:
                 engine.enter(undo)
-        return replace(result, plan=engine.whole(result.plan.changes)) if self._engine is engine else result
+        if self._engine is not engine:
+            return result
+        whole = engine.whole(result.changes)
+        return Result(result.changes, lambda: whole, result.attempts)
 
     def _happen(self, event: Event, engine: Engine, how: _How) -> Result:
         """Do one transaction for an event, and know it if that has succeeded."""
-        undo, outcomes, done = engine.enter(event), list[Outcome](), list[bool]()
+        timeout_s = self._timeout(how.timeout_s)
+        deadline = time.monotonic() + timeout_s
+        undo, outcomes = engine.enter(event), list[Outcome | Lone]()
 
-        def plan_in(snapshot: Snapshot) -> Plan:
-            with paused():
-                outcomes[:] = [engine.plan(event, undo, snapshot)]
-            return outcomes[0].told
-
-        def learn() -> None:
-            engine.accept(outcomes[0])
-            done.append(True)
+        def decide(snapshot: Snapshot) -> ChangeSet:
+            outcome: Outcome | Lone | None = engine.plan_lone(event, undo, snapshot)
+            if outcome is None:
+                with paused():
+                    outcome = engine.plan(event, undo, snapshot)
+            outcomes[:] = (outcome,)
+            return outcome.changes
 
         try:
-            return self._commit(plan_in, how, learn)
-        finally:
-            if not done:
-                engine.enter(undo)
+            done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb")
+            [outcome] = outcomes
+            engine.accept(outcome)
+        except BaseException:
+            engine.enter(undo)
+            raise
+        self._wait(how.wait, done, deadline)
+        return Result(done.changes, outcome.tell, done.attempts)
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self.timeout_s if timeout_s is None else timeout_s
@@ -333,9 +371,8 @@ class Reconciler:
         )
         learn()
         self._wait(how.wait, done, deadline)
-        # An attempt whose reply was lost has done it if the next one finds nothing to do.
         [plan] = last
-        return Result(plan if done.changes is plan.changes else replace(plan, changes=done.changes), done.attempts)
+        return Result(done.changes, lambda: plan, done.attempts)
 
     def _wait(self, wait: Wait, done: Committed, deadline: float) -> None:
         if wait != "nb":

@@ -247,7 +247,7 @@ class Attempts(Generic[S, C]):
             return Done(changes if self.lost is None else self.lost, self.decision.attempts, base, [])
         also = self.also(base)
         with self.way.carrier(len(operations)) as carrier:
-            pending = carrier.send(Joined(operations, also), self.deadline)
+            pending = carrier.send(Joined(operations, also) if also else operations, self.deadline)
             if pending is None:
                 return None
             reply = self.reply(pending, changes, carrier)

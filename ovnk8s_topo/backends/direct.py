@@ -14,17 +14,18 @@ from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ops import operations
 from ovnk8s_topo.backends.ovsdb_link import check_remotes, tls_context
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
+from ovnk8s_topo.backends.port_ops import PortEncoder
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import Snapshot
 
 
 class _Decision(Decision[Snapshot, ChangeSet]):
-    def __init__(self, decide: Decide) -> None:
-        self.decide = decide
+    def __init__(self, decide: Decide, ports: PortEncoder) -> None:
+        self.decide, self.ports = decide, ports
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Operations:
-        return operations(changes, actual, schema)
+        return self.ports.encode(changes, actual, schema) or operations(changes, actual, schema)
 
 
 class DirectNb:
@@ -58,6 +59,7 @@ class DirectNb:
         remotes = check_remotes(connection)
         context = tls_context(remotes, ca_cert, certificate, private_key)
         self.connection = connection
+        self._ports = PortEncoder()
         self._line = Line(
             connection,
             remotes,
@@ -74,7 +76,7 @@ class DirectNb:
 
     def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
-        decision = _Decision(decide)
+        decision = _Decision(decide, self._ports)
         return commit(lambda also: attempts(self._line, decision, timeout_s, also, cut).run(), confirm=confirm)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:

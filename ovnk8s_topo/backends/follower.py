@@ -16,6 +16,7 @@ from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base
 from ovnk8s_topo.backends.operations import Operations
+from ovnk8s_topo.backends.port_ops import Echo, OneRow
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -59,10 +60,17 @@ class Pending:
     def __init__(self) -> None:
         self.results: list[Any] | None = None
 
+    def seen(self) -> list[Any] | None:
+        """Return the results as far as they are known."""
+        return self.results
+
     def answered(self, result: Any, error: Any) -> None:
         """Take the server's reply."""
+        if isinstance(result, list):
+            self.results = result
+            return
         refused = [{"error": "transaction refused", "details": str(error)}]
-        self.results = result if isinstance(result, list) else refused
+        self.results = refused
 
 
 def request(method: str, params: list[Any], number: int) -> bytes:
@@ -87,7 +95,8 @@ class Follower:
         self._send, self._leader_only = send, leader_only
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
-        self._pending: set[Pending] = set()
+        self._pending: dict[object, Pending] = {}
+        self._echoes: dict[object, Echo] = {}
         self._document: Any = None
         self._asked_as = ""
         self._last_transaction = _NO_TRANSACTION
@@ -113,9 +122,10 @@ class Follower:
         """Note that the connection is gone."""
         self.complete = False
         self._answers.clear()
-        for pending in self._pending:
+        for pending in self._pending.values():
             pending.results = []
         self._pending.clear()
+        self._echoes.clear()
         self._streamed.clear()
         self._databases = {}
         self._unknown = {"server", "schema"}
@@ -128,18 +138,19 @@ class Follower:
     def prepare(self, operations: Operations) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
         number = next(self._numbers)
+        if isinstance(operations, OneRow):
+            text = f'{{"method":"transact","params":["{DATABASE}",{operations.text}],"id":{number}}}'
+            return number, text.encode("ascii")
         return number, request("transact", [DATABASE, *operations], number)
 
-    def start(self, number: int, message: bytes) -> Pending:
-        """Send a transaction."""
-        pending = Pending()
-        self._pending.add(pending)
+    def start(self, number: int, message: bytes, echo: Echo | None = None) -> Pending:
+        """Send a transaction.
 
-        def answered(result: Any, error: Any) -> None:
-            self._pending.discard(pending)
-            pending.answered(result, error)
-
-        self._answers[number] = answered
+        echo  what will be heard of its changes
+        """
+        pending = self._pending[number] = Pending()
+        if echo is not None:
+            self._echoes[number] = echo
         self._send(message)
         return pending
 
@@ -197,9 +208,7 @@ class Follower:
         """
         method = message.get("method")
         if method is None:
-            answer = self._answers.pop(message.get("id"), None)
-            if answer is not None:
-                answer(message.get("result"), message.get("error"))
+            self._answered(message.get("id"), message.get("result"), message.get("error"))
         elif method == "echo":
             reply = {"id": message.get("id"), "result": message.get("params"), "error": None}
             self._send(_encode(reply).encode("ascii"))
@@ -207,6 +216,13 @@ class Follower:
             self._updated(message["params"])
         elif method == "monitor_canceled":
             raise Unfit(f"database {message['params'][0]} was removed or has another schema now")
+
+    def _answered(self, number: object, result: Any, error: Any) -> None:
+        if (pending := self._pending.pop(number, None)) is not None:
+            self._echoes.pop(number, None)
+            pending.answered(result, error)
+        elif (answer := self._answers.pop(number, None)) is not None:
+            answer(result, error)
 
     def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
         """Take one row of a long message that is still on its way; see `json_stream.Keep`."""
@@ -223,9 +239,17 @@ class Follower:
         elif self.complete:
             # ovsdb-server writes what changed before it replies to the transaction that changed it: when our own
             # transaction's reply comes, its rows are here.
-            self.rows.apply(self._changes(params[-1]))
+            if self._streamed or not self._is_echo(params[-1]):
+                self.rows.apply(self._changes(params[-1]))
             if len(params) == 3:
                 self._last_transaction = params[1]
+
+    def _is_echo(self, tables: Mapping[str, Any]) -> bool:
+        """Take in what a transaction of ours has done, if this is just that."""
+        for echo in self._echoes.values():
+            if tables == echo.told:
+                return self.rows.apply_echo(echo)
+        return False
 
     def _changes(self, tables: Mapping[str, Mapping[str, Any]]) -> list[RowChange]:
         """Return what a message says of rows, streamed ones included."""

@@ -8,6 +8,7 @@ nobody else does: answers probes, takes in what others have changed, reconnects.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from ovnk8s_topo.backends.json_stream import Keep
 from ovnk8s_topo.backends.lane import Lane
 from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
+from ovnk8s_topo.backends.port_ops import OneRow
 from ovnk8s_topo.backends.replica_rows import Astray
 from ovnk8s_topo.errors import BackendUnavailable
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -60,13 +62,15 @@ class Line:
         self._wire: Wire | None = None
         self._lanes: set[Lane] = set()
         self._takes_lanes = True
+        self._itself = contextlib.nullcontext(self)
         self._closed = False
         self._lock = threading.RLock()
         """For session and follower; held for moments."""
         self._reading = threading.Lock()
         """For whoever waits for the socket; the only one to change `_session.wire`."""
         self._ticked = threading.Condition()
-        self._ticks = 0
+        self._numbers = itertools.count(1)
+        self._ticks = self._sleepers = 0
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._look_after, name=f"DirectNb {connection}", daemon=True)
         self._thread.start()
@@ -99,7 +103,8 @@ class Line:
         with self._lock:
             if not self._follower.complete or not deadline.left():
                 return None
-            wire, pending = self._wire, self._follower.start(number, message)
+            echo = operations.echo if isinstance(operations, OneRow) else None
+            wire, pending = self._wire, self._follower.start(number, message, echo)
         if wire is not None and wire.has_unsent:
             self._send_rest(wire, deadline)
         return pending
@@ -117,7 +122,7 @@ class Line:
         if operations >= _MANY and self._takes_lanes:
             return self._lane()
         self._takes_lanes = True
-        return contextlib.nullcontext(self)
+        return self._itself
 
     @contextlib.contextmanager
     def _lane(self) -> Iterator[Lane]:
@@ -142,7 +147,7 @@ class Line:
 
     def results(self, pending: Pending, deadline: Deadline) -> list[Any] | None:
         """Return the server's results; see `attempts.Way.results`."""
-        return self.when(lambda: pending.results, deadline)
+        return self.when(pending.seen, deadline)
 
     def moved(self, base: Base[Snapshot], deadline: Deadline) -> bool:
         """Tell whether the rows have changed; see `attempts.Way.moved`."""
@@ -188,11 +193,19 @@ class Line:
                 return found
             if self._reading.acquire(blocking=False):
                 # Another one may have read it just now, and then there is nothing to wait for.
-                self._read(left, unless=lambda: look() is not None)
+                self._read(left, look)
             else:
                 # The one who reads ticks after it has let go, so nobody sleeps while nobody reads.
-                with self._ticked:
-                    self._ticked.wait_for(lambda seen=seen: self._ticks != seen, left)  # type: ignore[misc]
+                self._sleep(seen, left)
+
+    def _sleep(self, seen: int, seconds: float) -> None:
+        """Wait for a tick after the one that was seen."""
+        with self._ticked:
+            self._sleepers += 1
+            try:
+                self._ticked.wait_for(lambda: self._ticks != seen, seconds)
+            finally:
+                self._sleepers -= 1
 
     def _look(self, look: Callable[[], T | None]) -> T | None:
         if self._closed:
@@ -238,16 +251,17 @@ class Line:
 
     # Reading: `_reading` is held --------------------------------------------------------------------------------------
 
-    def _read(self, timeout_s: float, *, timers: bool = True, unless: Callable[[], bool] = lambda: False) -> None:
+    def _read(self, timeout_s: float, unless: Callable[[], object] | None = None, *, timers: bool = True) -> None:
         """Wait for the server, do what is to be done, and let go of `_reading`.
 
+        unless  do nothing if this finds something; asked under the lock
         timers  look after the session's timers, too, if nothing comes
-        unless  do nothing if this is so; asked under the lock
         """
         try:
-            with self._lock:
-                if unless():
-                    return
+            if unless is not None:
+                with self._lock:
+                    if unless() is not None:
+                        return
             longest = _IDLE_S if self._wire is not None else _BUSY_S
             is_ready = self._session.poll(min(timeout_s, longest))
             if is_ready:
@@ -278,7 +292,7 @@ class Line:
             return
         self._wire.run()
         try:
-            for message in self._session.read():
+            for message in self._wire.read():
                 self._follower.handle(message)
         except Unfit as unfit:
             self._drop(f"{self._session.get_name()}: {unfit}")
@@ -304,9 +318,11 @@ class Line:
 
     def _tick(self) -> None:
         """Tell all who wait that something may have changed."""
-        with self._ticked:
-            self._ticks += 1
-            self._ticked.notify_all()
+        # No two ticks have one number, whichever of two threads comes first.
+        self._ticks = next(self._numbers)
+        if self._sleepers:
+            with self._ticked:
+                self._ticked.notify_all()
 
 
 def _keep_nothing(*_: object) -> None:

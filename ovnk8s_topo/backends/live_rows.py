@@ -106,7 +106,7 @@ class LiveRows(abc.ABC, Generic[T]):
     def shows(self, uuid: str, row: Row) -> bool:
         """Tell whether a row is as it is wanted; see `Snapshot.shows`."""
         stored = self.get(uuid)
-        return stored is not None and stored.is_lone(row)
+        return stored is not None and (stored.row is row or stored.row == row) and len(stored.holders) < 2
 
     def __contains__(self, uuid: object) -> bool:
         for rows in self.contents.values():  # noqa: SIM110 - a generator takes three times as long
@@ -259,6 +259,8 @@ class _View(IndexedRows):
 
     def _found(self, uuids: Collection[str], is_meant: Callable[[Stored], bool]) -> tuple[Stored, ...]:
         """Return rows by uuid: those meant now, unless they have changed, and those that were meant before."""
+        if not (self._before or uuids):
+            return ()
         if self._before:
             kept = [uuid for uuid, stored in self._before.items() if stored and is_meant(stored)]
             uuids = [uuid for uuid in uuids if uuid not in self._before] + kept

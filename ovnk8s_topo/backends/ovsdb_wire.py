@@ -5,6 +5,7 @@ Law: what is sent is encoded once; what comes is decoded once, as it comes.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import json
@@ -14,7 +15,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import ovs.jsonrpc
 import ovs.timeval
@@ -24,6 +25,9 @@ from ovnk8s_topo.backends.ovsdb_link import Session, new_poller
 
 _PIECE = 1 << 16
 """Bytes asked for at once: more would make the allocator ask the kernel for the buffer, each time."""
+
+_SHORT = 1 << 16
+"""Bytes of a message that is offered to the socket at once."""
 
 _PIECES = 16
 """How many pieces are read in a row, so that others get a chance."""
@@ -37,6 +41,7 @@ class Wire:
 
     status       an errno, or `ovs.jsonrpc.EOF`, once the connection has failed; 0 before
     has_more     there may be more to read at once
+    heard_at     when something came that the session has not been told of; it is told by its next `run`
     """
 
     def __init__(self, stream: Any, keep: Keep) -> None:
@@ -44,20 +49,25 @@ class Wire:
         self.stream = stream
         self.status = 0
         self.has_more = False
+        self.heard_at: int | None = None
         self._received = 0
         self._messages = MessageStream(keep)
         self._unsent: deque[memoryview] = deque()
         self._sending = threading.Lock()
         self._socket: socket.socket = stream.socket
+        self._is_plain = not isinstance(self._socket, ssl.SSLSocket)
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._poll, self._events = select.poll(), select.POLLIN
         self._poll.register(self._socket, self._events)
 
     def write(self, message: bytes) -> None:
         """Send a message, or as much of it as goes without waiting; `run` sends the rest."""
         with self._sending:
-            self._unsent.append(memoryview(message))
-            if len(self._unsent) == 1:
-                self._flush()
+            sent = self._send(message) if len(message) <= _SHORT and not (self._unsent or self.status) else 0
+            if sent != len(message):
+                self._unsent.append(memoryview(message)[max(sent, 0) :])
+                if len(self._unsent) == 1:
+                    self._flush()
 
     def run(self) -> None:
         """Send what has not gone yet, as far as it goes without waiting."""
@@ -67,7 +77,7 @@ class Wire:
 
     def _flush(self) -> None:
         while self._unsent and not self.status:
-            sent = self.stream.send(self._unsent[0])
+            sent = self._send(self._unsent[0])
             if sent == len(self._unsent[0]):
                 self._unsent.popleft()
             elif sent >= 0:
@@ -76,6 +86,27 @@ class Wire:
                 return
             else:
                 self.error(-sent)
+
+    def _send(self, message: bytes | memoryview) -> int:
+        """Offer a message to the socket; return how many bytes it took, or an errno below 0."""
+        if not self._is_plain:
+            count: int = self.stream.send(message)
+            return count
+        # Such a stream would only ask once more whether it is connected.
+        try:
+            return self._socket.send(message)
+        except OSError as error:
+            return -(error.errno or errno.EPIPE)
+
+    def _receive(self) -> tuple[int, bytes]:
+        """Return an errno, or 0 and what has come, nothing if the other side has closed."""
+        if not self._is_plain:
+            received: tuple[int, bytes] = self.stream.recv(_PIECE)
+            return received
+        try:
+            return 0, self._socket.recv(_PIECE)
+        except OSError as error:
+            return error.errno or errno.EPIPE, b""
 
     @property
     def has_unsent(self) -> bool:
@@ -94,13 +125,14 @@ class Wire:
         """Yield the messages that have come, without waiting; each is to be handled before the next is asked for."""
         self.has_more = False
         for _ in range(_PIECES):
-            error, received = self.stream.recv(_PIECE) if not self.status else (self.status, b"")
+            error, received = self._receive() if not self.status else (self.status, b"")
             if error or not received:
                 if error != errno.EAGAIN:
                     self.error(error or ovs.jsonrpc.EOF)
                 return
             self._received += len(received)
-            yield from self._messages.feed(received.decode())
+            self.heard_at = ovs.timeval.msec()
+            yield from self._messages.feed(self._decode(received))
             if len(received) < _PIECE and not self._is_buffered():
                 return
         self.has_more = True
@@ -117,7 +149,7 @@ class Wire:
 
     def _is_buffered(self) -> bool:
         # Decrypted bytes inside the TLS layer do not make the socket readable.
-        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+        return not self._is_plain and cast(ssl.SSLSocket, self._socket).pending() > 0
 
     # What ovs.jsonrpc.Session asks for --------------------------------------------------------------------------------
 
@@ -167,23 +199,14 @@ class WireSession(Session):
     def run(self) -> None:
         """Connect, reconnect, probe: whatever is due. To be called when `poll` has found nothing to read."""
         self.reconnect.receive_attempted(ovs.timeval.msec())
+        if self.wire is not None and self.wire.heard_at is not None:
+            self.reconnect.activity(self.wire.heard_at)
+            self.wire.heard_at = None
         super().run()
         made: Any = self.rpc
         if isinstance(made, ovs.jsonrpc.Connection):
             # By the base class, in this very call: nothing was read from it yet.
             self.rpc = Wire(made.stream, self._keep)
-
-    def read(self) -> Iterator[Any]:
-        """Yield the messages that have come, and let the state machine know; see `Wire.read` for the rest."""
-        wire = self.wire
-        if wire is None:
-            return
-        before = wire.get_received_bytes()
-        yield from wire.read()
-        now = ovs.timeval.msec()
-        self.reconnect.receive_attempted(now)
-        if wire.get_received_bytes() != before:
-            self.reconnect.activity(now)
 
     def poll(self, timeout_s: float) -> bool:
         """Wait until there is something to read or to send; tell whether there is."""

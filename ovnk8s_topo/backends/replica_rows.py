@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.backends.operations import to_json
+from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
@@ -27,7 +28,13 @@ _REMEMBERED = 10_000
 _ZEROS = dict.fromkeys(GLOBAL_COLUMNS, 0)
 
 _to_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_from_text = json.JSONDecoder().decode
+_scan = json.JSONDecoder().raw_decode
+
+
+def _from_text(text: str) -> Json:
+    row: Json = _scan(text)[0]
+    return row
+
 
 _HOLDING: Mapping[str, tuple[str, ...]] = {
     name: tuple(child.parent[1] for child in children_of(name) if child.parent) for name in TABLES
@@ -142,6 +149,33 @@ class ReplicaRows(LiveRows[str]):
             for step in steps:
                 self._take(step)
 
+    def apply_echo(self, echo: Echo) -> bool:
+        """Make the change that an echo tells of, or return False if it does not fit: then it is for `apply`."""
+        table, uuid, holder = echo.table, echo.uuid, echo.holder
+        with self.lock:
+            rows = self.contents[table]
+            is_coming = echo.row is not None
+            is_held = uuid in self.held.get(holder, _NOBODY)
+            if (uuid in rows) == is_coming or is_held == is_coming or self.holders.get(uuid) != (holder,) * is_held:
+                return False
+            parent = self._name(holder)
+            gone = None if is_coming else self.get(uuid)
+            if parent is None or (gone is None) != is_coming:
+                return False
+            self.about_to_change((uuid,))
+            if echo.row is not None:
+                rows[uuid] = echo.text
+                self.names[table].add(echo.row.name, uuid)
+                self.hold(holder, (uuid,))
+                if (key := echo.row.parent_key) is not None and key.name == parent:
+                    self._decoded[uuid] = Stored(uuid, echo.row, (holder,))
+            elif gone is not None:
+                del rows[uuid]
+                self._decoded.pop(uuid, None)
+                self.names[table].discard(gone.key.name, uuid)
+                self.release(holder, (uuid,))
+            return True
+
     # Rows as they are now --------------------------------------------------------------------------------------------
 
     def get(self, uuid: str) -> Stored | None:
@@ -200,7 +234,8 @@ class ReplicaRows(LiveRows[str]):
             raise Astray(f"{change.kind} of {table} {uuid}, which is not there")
         if change.kind == "modify":
             return self._modify(change, present)
-        before = self._called(table, _from_text(present))
+        known = self._decoded.get(uuid)
+        before = known.key.name if known else self._called(table, _from_text(present))
         held = frozenset(self.held.get(uuid, _NOBODY))
         if change.kind == "delete":
             return _Step(table, uuid, before, None, "", _NOBODY, held)

@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -19,6 +19,7 @@ from typing import Literal
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
+from ovnk8s_topo.live.lone import Lone, Loner
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_apart, plan_together, scope_of
 from ovnk8s_topo.live.roll import Event, Roll
@@ -35,6 +36,9 @@ from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
 from ovnk8s_topo.spec import Gaps, Layer3, Topology
 
+FEW_ROWS = 100
+"""Changed rows up to which an event is planned at once: more are looked at with the garbage collector at rest."""
+
 Way = Literal["attachments", "networks", "everything"]
 """How an event was planned."""
 
@@ -43,18 +47,24 @@ Way = Literal["attachments", "networks", "everything"]
 class Outcome:
     """The plan of an event.
 
-    plan        of all that was planned; told: of the objects that the event concerns
+    plan        of all that was planned
+    tell        returns the plan of the objects that the event concerns, the same whenever it is asked
     step        what it puts in the place of what was planned before; None: everything
     still_open  what could not be had
     serial      of the snapshot that it was made from
     """
 
     plan: Plan
-    told: Plan
+    tell: Callable[[], Plan]
     way: Way
     step: Step | None
     still_open: Open
     serial: int
+
+    @property
+    def changes(self) -> ChangeSet:
+        """What is to be done."""
+        return self.plan.changes
 
 
 class Engine:
@@ -90,6 +100,7 @@ class Engine:
         self.base, self.serial = plan, serial
         self.still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
         self.memory: Memory | None = None
+        self.loner: Loner | None = None
         self._desired: Desired | None = None
         self.departed = _deleted(plan)
         self.dirty: set[str] = set()
@@ -102,20 +113,26 @@ class Engine:
         if self.memory:
             return self._look(snapshot) and not (self.everything or self.dirty)
         changed = snapshot.changed_since(self.serial) if self.serial else None
-        if changed is None or next(self._otherwise(changed, snapshot), None):
+        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._compared(changed, snapshot)):
             return False
         self.departed.clear()
         self.serial = snapshot.serial
         return True
 
-    def _otherwise(self, uuids: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
-        """Yield the rows that are not as the last plan of everything wants them."""
-        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
-        return (uuid for uuid in uuids if not self._is_as_planned(uuid, made, snapshot))
+    def _compared(self, uuids: Iterable[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
+        """Compare rows with what the last plan of everything wants.
 
-    def _is_as_planned(self, uuid: str, made: Mapping[str, Row], snapshot: Snapshot) -> bool:
-        """Whether a row is as the last plan wants it, which has made some."""
-        row = made.get(uuid)
+        Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
+        """
+        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
+        for uuid in uuids:
+            yield uuid, self._is_as_planned(uuid, made.get(uuid), snapshot), made.get(uuid)
+
+    def _is_as_planned(self, uuid: str, row: Row | None, snapshot: Snapshot) -> bool:
+        """Whether a row is as the last plan wants it.
+
+        row  as that plan has made it; None: it has not
+        """
         if row is None:
             stored = snapshot.rows.get(uuid)
             if stored is None:
@@ -126,6 +143,34 @@ class Engine:
             row = marked(wanted, self.owner)
         # Port names are unique by the schema.
         return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
+
+    def plan_lone(self, event: Event, undo: Event, snapshot: Snapshot) -> Lone | None:
+        """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None."""
+        if self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not undo.gaps:
+            return None
+        changed = snapshot.changed_since(self.serial) if self.serial else None
+        if changed is None or len(changed) > FEW_ROWS:
+            return None
+        self._take_in(changed, self.loner.memory, snapshot)
+        if self.everything or self.dirty:
+            return None
+        [(name, pod)] = event.pods.items()
+        gone = self.loner.memory.standing.items.get(name, ())
+        if len(gone) > 1 or (gone and pod is not None):
+            return None
+        item = gone[0] if gone else self.roll.lone_attachment(pod) if pod is not None else None
+        if item is None or not self._is_plain(item, self.loner.memory):
+            return None
+        return self.loner.go(item, snapshot) if gone else self.loner.come(item, snapshot)
+
+    def _is_plain(self, item: Wanted, memory: Memory) -> bool:
+        """Whether nothing is amiss with an attachment's network and node."""
+        gaps, network = self.still_open.gaps, item.network
+        if gaps.pods or gaps.nodes or not gaps.complete:
+            return False
+        if network.name in memory.watch.odd or network.name in self.still_open.networks:
+            return False
+        return not isinstance(network, Layer3) or item.pod.node in memory.standing.slices.get(network.name, ())
 
     def plan(self, event: Event, undo: Event, snapshot: Snapshot) -> Outcome:
         """Return the plan of an event that the roll has entered already.
@@ -163,8 +208,13 @@ class Engine:
         step, plan, still_open = found
         return self._outcome(plan, "networks", step, still_open, event, snapshot)
 
-    def accept(self, outcome: Outcome) -> None:
+    def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
+        if isinstance(outcome, Lone):
+            assert self.loner is not None
+            self.way, self.topology, self._desired = "attachments", None, None
+            self.loner.accept(outcome)
+            return
         self.way = outcome.way
         if outcome.step is None or self.memory is None:
             self._start(outcome.plan, outcome.still_open.stale, outcome.serial)
@@ -192,19 +242,26 @@ class Engine:
             return False
         if self.memory is None:
             # What our own commit has written need not be looked at twice.
-            changed = frozenset(self._otherwise(changed, snapshot))
+            compared = list(self._compared(changed, snapshot))
+            changed = frozenset(uuid for uuid, is_as_planned, _ in compared if not is_as_planned)
+            made = {uuid: row for uuid, is_as_planned, row in compared if is_as_planned and row}
             self.memory = Memory.of(self.base, self.roll)
             self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
-            self.still_open = self.memory.read(self.still_open, snapshot, prune=self.options.prune)
+            self.still_open = self.memory.read(self.still_open, snapshot, made, prune=self.options.prune)
             self.everything = self.memory.watch.misses_any
-        findings = self.memory.look(changed, snapshot)
-        ours = self.roll.networks.keys() | self.memory.standing.of_network.keys() | self.still_open.networks
-        self.dirty |= findings.networks & ours
+            self.loner = Loner(self.base, self.roll, self.memory)
+        self._take_in(changed, self.memory, snapshot)
+        return True
+
+    def _take_in(self, changed: Iterable[str], memory: Memory, snapshot: Snapshot) -> None:
+        findings = memory.look(changed, snapshot)
+        if findings.networks:
+            ours = self.roll.networks.keys() | memory.standing.of_network.keys() | self.still_open.networks
+            self.dirty |= findings.networks & ours
         if findings.something and (self.still_open.networks or self.still_open.stale):
             self.dirty |= {*self.still_open.networks, ""}
         self.everything |= findings.everything or findings.stale
         self.serial = snapshot.serial
-        return True
 
     def _moves_a_prefix(self, event: Event) -> bool:
         """Whether a network goes and another one comes whose OVN names are the same."""
@@ -280,12 +337,12 @@ class Engine:
             stale = frozenset(stored.uuid for stored in left_standing(plan, among))
         still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
         told = plan_to_tell(plan, event, self.roll, None, ())
-        return Outcome(plan, told, "everything", None, still_open, snapshot.serial)
+        return Outcome(plan, lambda: told, "everything", None, still_open, snapshot.serial)
 
     def _outcome(self, plan: Plan, way: Way, step: Step, still_open: Open, event: Event, snapshot: Snapshot) -> Outcome:
         assert self.memory is not None
         told = plan_to_tell(plan, event, self.roll, self.memory.standing, step.items)
-        return Outcome(plan, told, way, step, still_open, snapshot.serial)
+        return Outcome(plan, lambda: told, way, step, still_open, snapshot.serial)
 
 
 def _port_of(item: Wanted) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ovnk8s_topo.diff import ChangeSet
+from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.occupancy import Occupancy
 from ovnk8s_topo.live.parts import unsettled_networks
 from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.shelves import Shelves
 from ovnk8s_topo.live.standing import Open, Standing, Step
-from ovnk8s_topo.live.watch import Findings, Watch
+from ovnk8s_topo.live.watch import Findings, Watch, held_by_plan
 from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import Row
 from ovnk8s_topo.plan import Plan
+from ovnk8s_topo.planner import Grant, Unit
+from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import network_of
 
 
@@ -37,9 +40,12 @@ class Memory:
         watch = Watch(standing, occupancy, plan.owner, roll.by_prefix)
         return cls(plan, standing, occupancy, watch, Shelves(roll, standing, occupancy))
 
-    def read(self, still_open: Open, snapshot: Snapshot, *, prune: bool) -> Open:
-        """Read the whole database; return what is still open, network by network."""
-        unwanted = frozenset(self.watch.read_all(snapshot))
+    def read(self, still_open: Open, snapshot: Snapshot, made: Mapping[str, Row], *, prune: bool) -> Open:
+        """Read the whole database; return what is still open, network by network.
+
+        made  see `Watch.read_all`
+        """
+        unwanted = frozenset(self.watch.read_all(snapshot, made, self.plan.desired.grants))
         stale = unwanted if prune else unwanted & still_open.stale
         topology, desired = self.plan.topology, self.plan.desired
         nodes = [node.name for node in topology.nodes]
@@ -62,6 +68,27 @@ class Memory:
         whole  whether networks were planned, not single attachments
         """
         self.standing.enter(step)
-        self.watch.expect(changes)
+        self.watch.expect(changes, step.desired.grants)
         if whole:
             self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})
+
+    def join(self, item: Wanted, unit: Unit, row: Row, grant: Grant, insert: Insert) -> None:
+        """Take in that an attachment has come alone.
+
+        row     as it was planned
+        insert  what was done
+        """
+        self.standing.join(item, unit, row, grant)
+        held = held_by_plan(insert.row, {item.port: grant})
+        self.watch.arrived.clear()
+        self.watch.await_row(insert.uuid, insert.row, held)
+        if held:
+            # What the last event has done most events find: it is noted now, and only confirmed then.
+            self.shelves.follow(*self.occupancy.note(insert.uuid, held))
+
+    def leave(self, item: Wanted, unit: Unit, delete: Delete) -> None:
+        """Take in that an attachment has gone alone."""
+        self.standing.leave(item, unit)
+        self.watch.arrived.clear()
+        self.watch.departed.add(delete.stored.uuid)
+        self.shelves.follow(*self.occupancy.note(delete.stored.uuid, None))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import OWNER_KEY, LogicalSwitchPort
+from ovnk8s_topo.planner import Grant
 from ovnk8s_topo.planner.claims import Held, held_by_port
 
 Ports = dict[str, Held]
@@ -29,15 +31,22 @@ class Occupancy:
 
     def read(self, uuid: str, snapshot: Snapshot) -> tuple[Held | None, Held | None]:
         """Read a row of Logical_Switch_Port again; return what it held before and what it holds now."""
-        before = self._by_uuid.pop(uuid, None)
         stored = snapshot.rows.get(uuid)
-        now = held_by_port(stored, snapshot) if stored else None
+        return self.note(uuid, held_by_port(stored, snapshot) if stored else None)
+
+    def note(self, uuid: str, now: Held | None) -> tuple[Held | None, Held | None]:
+        """Note what a row holds; return what it held before and what it holds now."""
+        before = self._by_uuid.pop(uuid, None)
         if before:
             self._forget(before)
         if now:
             self._by_uuid[uuid] = now
             self._note(now)
         return before, now
+
+    def has(self, uuid: str, held: Held) -> bool:
+        """Whether this was noted of a row."""
+        return self._by_uuid.get(uuid) is held
 
     def of(self, network: str, switches: Iterable[str]) -> Ports:
         """Return the ports of a network and of some switches."""
@@ -62,6 +71,25 @@ class Occupancy:
         macs[held.mac] -= 1
         if not macs[held.mac]:
             del macs[held.mac]
+
+
+def held_as_planned(row: LogicalSwitchPort, grant: Grant) -> Held | None:
+    """Return what `held_by_port` finds in a row that was made for a grant, None if that is not plain to see.
+
+    row  with its owner's mark
+    """
+    network = row.external_ids.get("k8s.ovn.org/network")
+    if not network or row.addresses != row.port_security:
+        return None
+    return Held(
+        port=row.name,
+        owner=row.external_ids.get(OWNER_KEY),
+        network=network,
+        switch=row.parent,
+        is_pod=row.external_ids.get("pod") == "true",
+        uid=row.options.get("iface-id-ver", ""),
+        readings=((grant.mac, grant.addresses),),
+    )
 
 
 def _drop(index: dict[str, Ports], place: str, held: Held) -> None:

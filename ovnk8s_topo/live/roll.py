@@ -122,8 +122,10 @@ class Roll:
 
         SpecError  a network cannot be beside the others
         """
-        networks = dict(_news(draft.networks, self.networks))
-        self._check(networks)
+        networks, nodes = dict(_news(draft.networks, self.networks)), dict(_news(draft.nodes, self.nodes))
+        claims = dict(_news(draft.ipam_claims, self.ipam_claims))
+        if networks:
+            self._check(networks)
         gaps = self.gaps
         if gaps.networks or gaps.nodes or gaps.pods:
             gaps = Gaps(
@@ -133,9 +135,15 @@ class Roll:
                 complete=gaps.complete,
             )
         # A pod that is put again unchanged is an event all the same: its owner wants to be told.
-        pods = {key: pod for key, pod in draft.pods.items() if pod or key in self.pods}
-        nodes, claims = dict(_news(draft.nodes, self.nodes)), dict(_news(draft.ipam_claims, self.ipam_claims))
+        pods = {key: pod for key, pod in draft.pods.items() if pod is not None or key in self.pods}
         return Event(networks, nodes, pods, claims, gaps)
+
+    def event_of_pod(self, name: str, pod: Pod | None) -> Event:
+        """Return what one pod that is put or, if it is None, removed changes here; see `event`."""
+        gaps = self.gaps
+        if gaps.pods:
+            gaps = gaps.model_copy(update={"pods": gaps.pods - {name}})
+        return Event(pods={name: pod} if pod is not None or name in self.pods else {}, gaps=gaps)
 
     def event_of(self, topology: Topology) -> Event | None:
         """Return how a topology differs from what is wanted, None if it does in more than objects."""
@@ -151,6 +159,11 @@ class Roll:
 
     def enter(self, event: Event) -> Event:
         """Make the change; return the event that undoes it."""
+        if event.is_about_pods_alone:
+            undo = Event(pods={name: self.pods.get(name) for name in event.pods}, gaps=self.gaps)
+            self._enter_pods(event.pods)
+            self.gaps = event.gaps
+            return undo
         undo = Event(
             {name: self.networks.get(name) for name in event.networks},
             {name: self.nodes.get(name) for name in event.nodes},
@@ -158,24 +171,31 @@ class Roll:
             {name: self.ipam_claims.get(name) for name in event.ipam_claims},
             self.gaps,
         )
-        for name, network in event.networks.items():
-            self._forget_network(name)
-            if network:
-                self.networks[name] = network
-        for name, network in event.networks.items():
-            if network:
-                self.by_nad |= dict.fromkeys(network.nad_keys, name)
-                self.by_prefix[prefix(name)] = name
-        for name, pod in event.pods.items():
-            self._forget_pod(name)
-            if pod:
-                self.pods[name] = pod
-                for nad in nads_of(pod):
-                    self.attached.setdefault(nad, {})[name] = None
+        if event.networks:
+            self._enter_networks(event.networks)
+        self._enter_pods(event.pods)
         _update(self.nodes, event.nodes)
         _update(self.ipam_claims, event.ipam_claims)
         self.gaps = event.gaps
         return undo
+
+    def _enter_pods(self, pods: Mapping[str, Pod | None]) -> None:
+        for name, pod in pods.items():
+            self._forget_pod(name)
+            if pod is not None:
+                self.pods[name] = pod
+                for nad in nads_of(pod):
+                    self.attached.setdefault(nad, {})[name] = None
+
+    def _enter_networks(self, networks: Mapping[str, Network | None]) -> None:
+        for name, network in networks.items():
+            self._forget_network(name)
+            if network:
+                self.networks[name] = network
+        for name, network in networks.items():
+            if network:
+                self.by_nad |= dict.fromkeys(network.nad_keys, name)
+                self.by_prefix[prefix(name)] = name
 
     def topology(self) -> Topology:
         """Return everything as one value."""
@@ -210,6 +230,14 @@ class Roll:
         for pod in sorted(known, key=attrgetter("namespace", "name")):
             networks = {nad: self.networks[self.by_nad[nad]] for nad in nads_of(pod) if nad in self.by_nad}
             yield from wanted_ports_of_pod(pod, networks)
+
+    def lone_attachment(self, pod: Pod) -> Wanted | None:
+        """Return the attachment of a pod that selects one network, None if it has none or selects more."""
+        if len(pod.networks) != 1:
+            return None
+        [nad] = nads_of(pod)
+        network = self.by_nad.get(nad)
+        return next(wanted_ports_of_pod(pod, {nad: self.networks[network]}), None) if network else None
 
     def networks_of(self, pods: Iterable[str]) -> set[str]:
         """Return the networks that pods select."""

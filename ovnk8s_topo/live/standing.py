@@ -103,6 +103,17 @@ class Standing:
         self.texts |= desired.ipam_claims
         self._bequeath({key: row for key, row in shared.items() if key not in self.rows})
 
+    def join(self, item: Wanted, unit: Unit, row: Row, grant: Grant) -> None:
+        """Put one more attachment beside what is there."""
+        self._note_item(item)
+        self._note_row(row, unit)
+        self.grants[item.port] = grant
+
+    def leave(self, item: Wanted, unit: Unit) -> None:
+        """Take one attachment away; nobody else wants its row."""
+        self._forget_unit(unit)
+        self._forget_item(item)
+
     def _bequeath(self, shared: Mapping[Key, Row]) -> None:
         """Keep shared rows, whose network goes, for another one that wants them as well."""
         for unit in [unit for units in self.of_network.values() for unit in units if unit.is_network] if shared else ():
@@ -112,9 +123,10 @@ class Standing:
                     self._note_row(row, unit)
 
     def _note_row(self, row: Row, unit: Unit) -> None:
-        self.rows[row.key] = row
-        self.units[row.key] = unit
-        self.keys.setdefault(unit, {})[row.key] = None
+        key = row.key
+        self.rows[key] = row
+        self.units[key] = unit
+        self.keys.setdefault(unit, {})[key] = None
         self.of_network.setdefault(unit.network, set()).add(unit)
 
     def _forget_unit(self, unit: Unit) -> None:

@@ -5,16 +5,18 @@ Law: a row that is as it was planned needs no plan; everything else that could c
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
-from ovnk8s_topo.live.occupancy import Occupancy
+from ovnk8s_topo.live.occupancy import Occupancy, held_as_planned
 from ovnk8s_topo.live.standing import Standing
 from ovnk8s_topo.nb.ownership import marked, owned_by
-from ovnk8s_topo.nb.rowset import RowSet, Snapshot
-from ovnk8s_topo.nb.tables import Key, Row
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
+from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
+from ovnk8s_topo.planner import Grant
 from ovnk8s_topo.planner.claims import Held
 
 SWITCHES, PORTS = "Logical_Switch", "Logical_Switch_Port"
@@ -45,23 +47,30 @@ class Watch:
     known     uuid -> key of every row in the database
     odd       networks in whose switches somebody has ports that name another network
     departed  uuids of rows that plans have deleted and that have not been seen to be gone
-    arrived   uuid -> row of those that the last plan has made and that have not been seen
+    arrived   uuid -> row of those that the last plan has made and that have not been seen, with what it holds as a port
     """
 
     def __init__(self, standing: Standing, occupancy: Occupancy, owner: str, prefixes: Container[str]) -> None:
         self.standing, self.occupancy, self.owner, self.prefixes = standing, occupancy, owner, prefixes
         self.odd: set[str] = set()
         self.departed: set[str] = set()
-        self.arrived: dict[str, Row] = {}
+        self.arrived: dict[str, tuple[Row, Held | None]] = {}
         self.known: dict[str, Key] = {}
 
-    def read_all(self, snapshot: Snapshot) -> Iterable[str]:
-        """Read every row; yield the uuids of those of ours that nobody wants."""
-        for uuid, stored in snapshot.rows.items():
-            key = self.known[uuid] = stored.key
+    def read_all(self, snapshot: Snapshot, made: Mapping[str, Row], grants: Mapping[str, Grant]) -> Iterator[str]:
+        """Read every row; yield the uuids of those of ours that nobody wants.
+
+        made    uuid -> row of those that the plan has made and that are as it made them: they need not be read
+        grants  port name -> what it was made for
+        """
+        for uuid in snapshot.rows:
+            row = made.get(uuid)
+            held = held_by_plan(row, grants) if row else None
+            stored = None if row else snapshot.rows[uuid]
+            key = self.known[uuid] = row.key if row else cast(Stored, stored).key
             if key.table == PORTS:
-                self._note_odd(self.occupancy.read(uuid, snapshot)[1])
-            if key not in self.standing.rows and owned_by(stored, self.owner):
+                self._note_odd((self.occupancy.note(uuid, held) if held else self.occupancy.read(uuid, snapshot))[1])
+            if stored and key not in self.standing.rows and owned_by(stored, self.owner):
                 yield uuid
 
     @property
@@ -69,28 +78,45 @@ class Watch:
         """Whether a planned row is not in the database at all."""
         return not self.standing.rows.keys() <= set(self.known.values())
 
-    def expect(self, changes: ChangeSet) -> None:
-        """Note rows that have been made and deleted, so that they are missed, and not missed, from now on."""
+    def expect(self, changes: ChangeSet, grants: Mapping[str, Grant]) -> None:
+        """Note rows that have been made and deleted, so that they are missed, and not missed, from now on.
+
+        grants  port name -> what the port was made for, of those that were made for somebody
+        """
         self.arrived.clear()
         for change in changes:
             match change:
                 case Insert(uuid, row):
-                    self.known[uuid] = row.key
-                    self.arrived[uuid] = row
+                    self.await_row(uuid, row, held_by_plan(row, grants))
                 case Delete(stored):
                     self.departed.add(stored.uuid)
+
+    def await_row(self, uuid: str, row: Row, held: Held | None) -> None:
+        """Note one row that has been made; see `arrived`."""
+        self.known[uuid] = row.key
+        self.arrived[uuid] = row, held
 
     def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
         """Read rows that have changed, and say what follows."""
         findings = Findings()
         for uuid in uuids:
-            row = self.arrived.pop(uuid, None)
-            if row is not None and row.TABLE.name == PORTS and snapshot.shows(uuid, row):
-                # As most that an event finds: what the last one has done. Port names are unique by the schema.
-                self._look_at_port(uuid, snapshot, findings, True)
+            row, held = self.arrived.pop(uuid, (None, None))
+            # As most that an event finds: what the last one has done. Port names are unique by the schema.
+            if held is not None and row is not None and snapshot.shows(uuid, row):
+                if not self.occupancy.has(uuid, held):
+                    findings.ports.append(self.occupancy.note(uuid, held))
+            elif uuid in self.departed and snapshot.rows.get(uuid) is None:
+                self._note_departure(uuid, snapshot, findings)
             else:
                 self._look(uuid, snapshot, findings)
         return findings
+
+    def _note_departure(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
+        """Note that a row that we have deleted is gone."""
+        self.departed.remove(uuid)
+        key = self.known.pop(uuid, None)
+        if key and key.table == PORTS:
+            self._look_at_port(uuid, snapshot, findings, True)
 
     def _look(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
         stored = snapshot.rows.get(uuid)
@@ -100,18 +126,14 @@ class Watch:
             self.known[uuid] = now
         if stored and now not in self.standing.rows and owned_by(stored, self.owner):
             findings.stale = True
-        if stored is None and uuid in self.departed:
-            self.departed.remove(uuid)
-            as_planned = True
-        else:
-            # Both keys are looked at: what follows from each is noted.
-            keys = {key for key in (before, now) if key}
-            as_planned = sum(self._is_as_planned(key, snapshot, findings) for key in keys) == len(keys)
-            findings.something |= not as_planned or before is now is None
-            if now and now.table == SWITCHES and not as_planned:
-                # It may say that it is of another network, and so are its ports.
-                for child in snapshot.children(uuid):
-                    self._look_at_port(child.uuid, snapshot, findings, False)
+        # Both keys are looked at: what follows from each is noted.
+        keys = {key for key in (before, now) if key}
+        as_planned = sum(self._is_as_planned(key, snapshot, findings) for key in keys) == len(keys)
+        findings.something |= not as_planned or before is now is None
+        if now and now.table == SWITCHES and not as_planned:
+            # It may say that it is of another network, and so are its ports.
+            for child in snapshot.children(uuid):
+                self._look_at_port(child.uuid, snapshot, findings, False)
         if PORTS in (before and before.table, now and now.table):
             self._look_at_port(uuid, snapshot, findings, as_planned)
 
@@ -148,6 +170,15 @@ class Watch:
             if held:
                 findings.networks |= {held.network, self.standing.network_of_switch(held.switch)}
                 findings.networks |= {item.network.name for item in self.standing.ports.get(held.port, ())}
+
+
+def held_by_plan(row: Row, grants: Mapping[str, Grant]) -> Held | None:
+    """Return what a planned row holds once it is in the database, None if it is not the port of a grant.
+
+    row  with its owner's mark
+    """
+    grant = grants.get(row.name) if isinstance(row, LogicalSwitchPort) else None
+    return held_as_planned(row, grant) if isinstance(row, LogicalSwitchPort) and grant else None
 
 
 def is_as_wanted(family: dict[Key, Row], snapshot: Snapshot, owner: str) -> bool:

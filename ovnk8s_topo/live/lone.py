@@ -1,0 +1,170 @@
+"""One pod that comes or goes, with one attachment that has no wishes: most events are such.
+
+Law: does what `attachments` and the diff would do, or nothing. What the caller is told is made when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ovnk8s_topo.addresses import Subnet, mac_from_address
+from ovnk8s_topo.changes import ChangeSet, Delete, Insert
+from ovnk8s_topo.live.memory import Memory
+from ovnk8s_topo.live.roll import Roll
+from ovnk8s_topo.live.watch import PORTS, SWITCHES
+from ovnk8s_topo.nb.ownership import marked, owned_by, uuid_of
+from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
+from ovnk8s_topo.nb.tables import OWNER_KEY, Key, LogicalSwitchPort, Row
+from ovnk8s_topo.plan import Plan
+from ovnk8s_topo.planner import Desired, Grant, Unit
+from ovnk8s_topo.planner.common import pod_port_row
+from ovnk8s_topo.planner.wanted import Wanted
+from ovnk8s_topo.spec import IpamClaim, Topology
+
+_REMEMBERED = 10_000
+"""Switches that are known to be as planned, and things that ports say of themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What one attachment gets.
+
+    row  without its owner's mark
+    """
+
+    unit: Unit
+    grant: Grant
+    row: LogicalSwitchPort
+
+
+@dataclass(frozen=True, slots=True)
+class Lone:
+    """What an event does that is about one attachment.
+
+    coming  None: it goes
+    plan    an empty one that says what is the same in all: owner, leftovers, topology without objects
+    claims, slices  what there is to tell of the network and the node
+    """
+
+    item: Wanted
+    changes: ChangeSet
+    coming: Coming | None
+    plan: Plan
+    claims: tuple[IpamClaim, ...] = ()
+    slices: tuple[Subnet, ...] | None = None
+
+    def tell(self) -> Plan:
+        """Return the plan of the event, as `telling.plan_to_tell` does."""
+        if self.coming is None:
+            return replace(self.plan, changes=self.changes)
+        coming, item = self.coming, self.item
+        desired = Desired(
+            RowSet([coming.row]),
+            grants={item.port: coming.grant},
+            slices={} if self.slices is None else {item.network.name: {item.pod.node: self.slices}},
+            units={coming.row.key: coming.unit},
+        )
+        parts = {"networks": (item.network,), "pods": (item.pod,), "ipam_claims": self.claims}
+        topology = Topology.model_construct(**{**dict(self.plan.topology), **parts})
+        return replace(self.plan, changes=self.changes, desired=desired, topology=topology)
+
+
+class Loner:
+    """Plans attachments that come or go alone.
+
+    plan  the last one of everything
+    """
+
+    def __init__(self, plan: Plan, roll: Roll, memory: Memory) -> None:
+        self.owner, self.leftovers, self.roll, self.memory = plan.owner, plan.leftovers, roll, memory
+        self._empty = Plan(plan.owner, ChangeSet(), Desired(RowSet()), plan.leftovers, roll.part((), (), ()))
+        self._homes: dict[Key, tuple[Row, Stored]] = {}
+        self._marks: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
+
+    def come(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
+        """Plan an attachment of a pod that has none yet."""
+        key = Key(PORTS, item.port)
+        grant = self._grant(item, key)
+        home = self._home(item.switch, snapshot) if grant else None
+        if grant is None or home is None or snapshot.named(key):
+            return None
+        uuid = uuid_of(self.owner, key)
+        if uuid in snapshot.rows:
+            return None
+        row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, grant.mac, grant.addresses)
+        insert = Insert(uuid, self._marked(row), (home.uuid,))
+        network = item.network.name
+        claims = tuple(claim for claim in self.roll.ipam_claims.values() if claim.network == network)
+        slices = self.memory.standing.slices.get(network, {}).get(item.pod.node)
+        changes = ChangeSet((insert,), {Key(SWITCHES, item.switch): home.uuid, key: uuid})
+        return Lone(item, changes, Coming(_unit_of(item), grant, row), self._plan, claims, slices)
+
+    def go(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
+        """Plan that the only attachment of a pod goes."""
+        found, memory = snapshot.named(Key(PORTS, item.port)), self.memory
+        if len(found) != 1 or item.port not in memory.occupancy.ports or not owned_by(found[0], self.owner):
+            return None
+        if len(memory.standing.keys.get(_unit_of(item), ())) != 1:
+            return None
+        return Lone(item, ChangeSet((Delete(found[0]),)), None, self._plan)
+
+    def accept(self, lone: Lone) -> None:
+        """Know that it has been done."""
+        [change] = lone.changes
+        if lone.coming is None and isinstance(change, Delete):
+            self.memory.leave(lone.item, _unit_of(lone.item), change)
+        elif lone.coming is not None and isinstance(change, Insert):
+            self.memory.join(lone.item, lone.coming.unit, lone.coming.row, lone.coming.grant, change)
+
+    @property
+    def _plan(self) -> Plan:
+        """What all plans of lone attachments have in common."""
+        if self._empty.topology.gaps is not self.roll.gaps:
+            self._empty = replace(self._empty, topology=self.roll.part((), (), ()))
+        return self._empty
+
+    def _grant(self, item: Wanted, key: Key) -> Grant | None:
+        """Return what a newcomer gets, None if it is not as simple as that."""
+        network, attachment = item.network, item.attachment
+        standing, occupancy = self.memory.standing, self.memory.occupancy
+        if attachment.ips or attachment.mac or attachment.ipam_claim_reference or item.pod.given or not network.ranges:
+            return None
+        if key in standing.units or item.port in standing.ports or item.port in occupancy.ports:
+            return None
+        avoided = standing.avoided.get(network.name, ())
+        addresses = [pool.lowest_free(avoided) for pool in self.memory.shelves.of(item).pools.pools]
+        found = tuple(address for address in addresses if address is not None)
+        if len(found) < len(addresses):
+            return None
+        mac = mac_from_address(found[0])
+        return None if mac in occupancy.macs.get(network.name, ()) else Grant(mac, found)
+
+    def _home(self, switch: str, snapshot: Snapshot) -> Stored | None:
+        """Return the row of a switch if it is as it was planned and nobody else has its name."""
+        key = Key(SWITCHES, switch)
+        row, found = self.memory.standing.rows.get(key), snapshot.named(key)
+        if row is None or len(found) != 1:
+            return None
+        known = self._homes.get(key)
+        if known is None or known[0] is not row or known[1] is not found[0]:
+            if found[0].row != marked(row, self.owner):
+                return None
+            if len(self._homes) >= _REMEMBERED:
+                self._homes.clear()
+            self._homes[key] = row, found[0]
+        return found[0]
+
+    def _marked(self, row: LogicalSwitchPort) -> LogicalSwitchPort:
+        """Return the row as `marked` does; ports that say the same of themselves go on sharing it."""
+        before = row.external_ids
+        known = self._marks.get(id(before))
+        if known is None or known[0] is not before:
+            if len(self._marks) >= _REMEMBERED:
+                self._marks.clear()
+            known = self._marks[id(before)] = before, {**before, OWNER_KEY: self.owner}
+        return replace(row, external_ids=known[1])
+
+
+def _unit_of(item: Wanted) -> Unit:
+    return Unit(item.network.name, pod=f"{item.pod.namespace}/{item.pod.name}", nad_key=item.nad_key)
