@@ -18,18 +18,14 @@ from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
 from ovnk8s_topo.errors import ConflictError, Problem, SpecError
 from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
-from ovnk8s_topo.live.roll import key_of_pod
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
-from ovnk8s_topo.spec import Pod, Topology
+from ovnk8s_topo.spec import Topology
 
 __all__ = ["DEFAULT_OWNER", "Atomic", "Batch", "Options", "Reconciler", "Result", "Wait", "plan_from_snapshot"]
 
 DEFAULT_OWNER = "ovnk8s-topo"
-
-FEW_OBJECTS, CHANGED_SHARE = 100, 0.1
-"""A topology is planned by what differs from the last one up to the larger of so many objects and this share of all."""
 
 Atomic = Literal["topology", "unit"]
 """What is all or nothing: the whole, or each network, each node of a network and each attachment by itself."""
@@ -38,7 +34,7 @@ Wait = Literal["nb", "sb", "hv"]
 """What `apply` waits for: the commit, northd, or every chassis."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Result:
     """What `apply`, `destroy` or an event did.
 
@@ -48,7 +44,7 @@ class Result:
     """
 
     changes: ChangeSet
-    tell: Callable[[], Plan] = field(repr=False)
+    tell: Callable[[], Plan] = field(repr=False, compare=False)
     attempts: int
 
     @cached_property
@@ -62,12 +58,6 @@ class Result:
     def status(self) -> Literal["applied", "unchanged"]:
         """Whether anything was written; an unknown outcome is an exception, OutcomeUnknown."""
         return "unchanged" if self.changes.is_empty else "applied"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Result) and (self.plan, self.attempts) == (other.plan, other.attempts)
-
-    def __hash__(self) -> int:
-        raise TypeError("a Result is not hashable")
 
 
 class Batch:
@@ -185,15 +175,9 @@ class Reconciler:
         SpecError  nothing has been applied yet, or a network cannot be beside the others
         and whatever `apply` raises; then nothing has changed, neither in the database nor in what is wanted
         """
-        engine = self._known()
-        match objects:
-            case (Pod() as pod,):
-                event = engine.roll.event_of_pod(key_of_pod(pod), pod)
-            case _:
-                batch = Batch()
-                batch.put(*objects)
-                event = engine.roll.event(batch.draft)
-        return self._happen(event, engine, _How(wait, timeout_s))
+        engine, batch = self._known(), Batch()
+        batch.put(*objects)
+        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
 
     def remove(
         self,
@@ -213,17 +197,9 @@ class Reconciler:
         SpecError  nothing has been applied yet
         and whatever `apply` raises, as for `put`
         """
-        engine, names = self._known(), tuple(pods)
-        match objects, (networks, nodes, ipam_claims):
-            case (Pod() as pod,), ((), (), ()) if not names:
-                event = engine.roll.event_of_pod(key_of_pod(pod), None)
-            case (), ((), (), ()) if len(names) == 1:
-                event = engine.roll.event_of_pod(names[0], None)
-            case _:
-                batch = Batch()
-                batch.remove(*objects, networks=networks, nodes=nodes, pods=names, ipam_claims=ipam_claims)
-                event = engine.roll.event(batch.draft)
-        return self._happen(event, engine, _How(wait, timeout_s))
+        engine, batch = self._known(), Batch()
+        batch.remove(*objects, networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims)
+        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
 
     @contextmanager
     def batch(self, *, wait: Wait = "nb", timeout_s: float | None = None) -> Iterator[Batch]:
@@ -271,7 +247,7 @@ class Reconciler:
 
     def _apply(self, topology: Topology, options: Options, how: _How) -> Result:
         engine = self._engine
-        if engine and engine.options == options and (event := _small_event(topology, engine)) is not None:
+        if engine and engine.options == options and (event := engine.small_event(topology)) is not None:
             return self._follow(topology, event, engine, how)
         return self._apply_whole(topology, options, how)
 
@@ -336,18 +312,17 @@ class Reconciler:
             if outcome is None:
                 with paused():
                     outcome = engine.plan(event, undo, snapshot)
-            outcomes[:] = (outcome,)
+            outcomes.append(outcome)
             return outcome.changes
 
         try:
             done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb")
-            [outcome] = outcomes
-            engine.accept(outcome)
+            engine.accept(outcomes[-1])
         except BaseException:
             engine.enter(undo)
             raise
         self._wait(how.wait, done, deadline)
-        return Result(done.changes, outcome.tell, done.attempts)
+        return Result(done.changes, outcomes[-1].tell, done.attempts)
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self.timeout_s if timeout_s is None else timeout_s
@@ -394,21 +369,6 @@ def _resting(plan_in: Callable[[Snapshot], Plan], whole: ExitStack, snapshot: Sn
     """Plan, and let the collector rest from here to the end of `whole`."""
     whole.enter_context(paused())
     return plan_in(snapshot)
-
-
-def _small_event(topology: Topology, engine: Engine) -> Event | None:
-    """Return how a topology differs from the last one, None if it is better planned as a whole."""
-    if topology is engine.topology:
-        return Event(gaps=topology.gaps)
-    event = engine.roll.event_of(topology)
-    if event is None or event.size > max(FEW_OBJECTS, _size(topology) * CHANGED_SHARE):
-        return None
-    # Without `prune`, rows of what is described no more stay; an event would delete them.
-    return event if engine.options.prune or event.is_empty else None
-
-
-def _size(topology: Topology) -> int:
-    return len(topology.networks) + len(topology.nodes) + len(topology.pods) + len(topology.ipam_claims)
 
 
 def _is_modest(plan: Plan, topology: Topology) -> bool:

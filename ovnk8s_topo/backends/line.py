@@ -188,9 +188,11 @@ class Line:
         while True:
             seen = self._ticks
             found = self._look(look)
-            left = deadline.left()
-            if found is not None or not left:
+            if found is not None:
                 return found
+            left = deadline.left()
+            if not left:
+                return None
             if self._reading.acquire(blocking=False):
                 # Another one may have read it just now, and then there is nothing to wait for.
                 self._read(left, look)

@@ -259,8 +259,8 @@ class _View(IndexedRows):
 
     def _found(self, uuids: Collection[str], is_meant: Callable[[Stored], bool]) -> tuple[Stored, ...]:
         """Return rows by uuid: those meant now, unless they have changed, and those that were meant before."""
-        if not (self._before or uuids):
-            return ()
+        if not self._before and len(uuids) < 2:
+            return tuple(stored for uuid in uuids if (stored := self._live.get(uuid)) is not None)
         if self._before:
             kept = [uuid for uuid, stored in self._before.items() if stored and is_meant(stored)]
             uuids = [uuid for uuid in uuids if uuid not in self._before] + kept

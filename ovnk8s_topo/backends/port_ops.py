@@ -29,9 +29,10 @@ _PLAIN = {
     name
     for name, table in TABLES.items()
     if table.parent and table.indexed and not table.references and not children_of(name)
+    if all(column.ours for column in table.columns.values())
     if not any(column.refers == name for other in TABLES.values() for column in other.columns.values())
 }
-"""Tables whose rows have a holder and unique names, and neither hold nor name others nor are named by them."""
+"""Tables whose rows have a holder and unique names, are all ours, and neither hold nor name others nor are named."""
 
 
 class Echo(NamedTuple):
@@ -91,16 +92,15 @@ class PortEncoder:
         if len(changes.changes) != 1:
             return None
         [change] = changes.changes
-        match change:
-            case Insert(_, row, (_,)) if row.TABLE.name in _PLAIN:
-                return self._comes(change, actual, schema)
-            case Delete(stored) if stored.row.TABLE.name in _PLAIN and len(stored.holders) == 1:
-                return self._goes(stored, schema)
-            case _:
-                return None
+        if isinstance(change, Insert):
+            return self._comes(change, actual, schema) if change.row.TABLE.name in _PLAIN else None
+        return self._goes(change.stored, schema) if isinstance(change, Delete) else None
 
     def _comes(self, change: Insert, actual: Snapshot, schema: Schema) -> OneRow | None:
-        uuid, row, [holder] = change.uuid, change.row, change.holders
+        uuid, row = change.uuid, change.row
+        if len(change.holders) != 1:
+            return None
+        [holder] = change.holders
         stored = actual.rows.get(holder)
         guard = self._guard(stored, schema) if stored else ""
         values = self._values(row, schema.tables.get(row.TABLE.name))
@@ -113,10 +113,11 @@ class PortEncoder:
         return OneRow(f"{guard},{insert},{mutate}", 3, Echo(told, table, uuid, holder, row, text))
 
     def _goes(self, stored: Stored, schema: Schema) -> OneRow | None:
-        uuid, row, [holder] = stored.uuid, stored.row, stored.holders
-        guard, table = self._guard(stored, schema), row.TABLE.name
-        if not guard:
+        uuid, row, table = stored.uuid, stored.row, stored.row.TABLE.name
+        guard = self._guard(stored, schema)
+        if not guard or table not in _PLAIN or len(stored.holders) != 1:
             return None
+        [holder] = stored.holders
         delete = f'{{"op":"delete","table":"{table}","where":{_where(uuid)}}}'
         told = {table: {uuid: {"delete": None}}, **_membership(row, holder, uuid)}
         return OneRow(f"{guard},{_mutate(row, holder, 'delete', uuid)},{delete}", 3, Echo(told, table, uuid, holder))
@@ -137,10 +138,11 @@ class PortEncoder:
             return None
         table, values = row.TABLE, dict[str, object]()
         for column, default, value in zip(table.columns.values(), table.defaults, table.content(row), strict=True):
-            if value != default and column.ours:
-                if column.name not in has:
+            if value != default:
+                name = column.name
+                if name not in has:
                     return None
-                values[column.name] = self._ids(row)[0] if column.name == "external_ids" else _bare(column, value)
+                values[name] = self._ids(row)[0] if name == "external_ids" else _bare(column, value)
         return values
 
     def _ids(self, row: Row) -> tuple[object, str]:

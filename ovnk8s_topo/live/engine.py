@@ -36,6 +36,9 @@ from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
 from ovnk8s_topo.spec import Gaps, Layer3, Topology
 
+FEW_OBJECTS, CHANGED_SHARE = 100, 0.1
+"""A topology is planned by what differs from the last one up to the larger of so many objects and this share of all."""
+
 FEW_ROWS = 100
 """Changed rows up to which an event is planned at once: more are looked at with the garbage collector at rest."""
 
@@ -105,6 +108,16 @@ class Engine:
         self.departed = _deleted(plan)
         self.dirty: set[str] = set()
         self.everything = False
+
+    def small_event(self, topology: Topology) -> Event | None:
+        """Return how a topology differs from the last one, None if it is better planned as a whole."""
+        if topology is self.topology:
+            return Event(gaps=topology.gaps)
+        event = self.roll.event_of(topology)
+        if event is None or event.size > max(FEW_OBJECTS, _size(topology) * CHANGED_SHARE):
+            return None
+        # Without `prune`, rows of what is described no more stay; an event would delete them.
+        return event if self.options.prune or event.is_empty else None
 
     # What the reconciler asks ------------------------------------------------------------------------------------
 
@@ -343,6 +356,10 @@ class Engine:
         assert self.memory is not None
         told = plan_to_tell(plan, event, self.roll, self.memory.standing, step.items)
         return Outcome(plan, lambda: told, way, step, still_open, snapshot.serial)
+
+
+def _size(topology: Topology) -> int:
+    return len(topology.networks) + len(topology.nodes) + len(topology.pods) + len(topology.ipam_claims)
 
 
 def _port_of(item: Wanted) -> str:

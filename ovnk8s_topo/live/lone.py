@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ovnk8s_topo.addresses import Subnet, mac_from_address
-from ovnk8s_topo.changes import ChangeSet, Delete, Insert
+from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.watch import PORTS, SWITCHES
