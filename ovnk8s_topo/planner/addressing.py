@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Address, Subnet, mac_from_address, mac_from_identity
 from ovnk8s_topo.errors import AllocationError, Problem
@@ -18,7 +17,8 @@ SMALLEST_SLICE = 4
 """A slice holds a gateway and a management address (and network and broadcast address)."""
 
 
-class Grant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grant:
     """What an attachment gets: its MAC and its addresses, in the order in which they are written."""
 
     mac: str
@@ -71,7 +71,8 @@ class InUse:
     avoided: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
 
 
-class Applicant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Applicant:
     """An attachment that is to be served.
 
     held   what its port has in the database
@@ -167,8 +168,6 @@ def claim_of(
     item: Wanted, held: Held | None, fitting: Callable[[Sequence[Address]], tuple[Address, ...]]
 ) -> tuple[Address, ...]:
     """Return what fits best of what the pod was told and what its port has; of equals, the first."""
-    if held is None and item.given is None:
-        return ()
     told = [item.given.addresses] if item.given and item.given.ips else []
     read = [addresses for _, addresses in held.readings] if held else []
     claims = tuple(dict.fromkeys(claim for claim in (*told, *read) if claim))
@@ -182,9 +181,8 @@ def mac_of(item: Wanted, addresses: Sequence[Address]) -> str:
 
     A pod keeps what it was told, whatever it asks for later (allocator/pod/pod_annotation.go).
     """
-    given = item.given
-    known = given.addresses if given else ()
-    told = given.mac if given and known and addresses[: len(known)] == known else ""
+    known = item.given.addresses if item.given else ()
+    told = item.given.mac if item.given and known and addresses[: len(known)] == known else ""
     return told or item.attachment.mac or mac_from_address(addresses[0])
 
 

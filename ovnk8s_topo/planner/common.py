@@ -48,19 +48,18 @@ def subnet_config(subnet: Subnet) -> dict[str, str]:
 
 
 def pod_port_row(
-    network: Network, switch: str, pod: Pod, nad_key: str, mac: str, addresses: Sequence[Address], port: str = ""
+    network: Network, switch: str, pod: Pod, nad_key: str, mac: str, addresses: Sequence[Address]
 ) -> LogicalSwitchPort:
     """Return the port of one attachment (ovn/base_network_controller_pods.go).
 
     mac, addresses  what the attachment has; without addresses port security checks the MAC alone
-    port            its name, if somebody has worked it out already
     """
-    text = frozenset((" ".join([mac, *map(str, addresses)]),))
+    text = frozenset({" ".join([mac, *map(str, addresses)])})
     options = {"requested-chassis": pod.node}
     if pod.uid:
         options["iface-id-ver"] = pod.uid
     return LogicalSwitchPort(
-        name=port or names.pod_port(nad_key, pod.namespace, pod.name),
+        name=names.pod_port(nad_key, pod.namespace, pod.name),
         parent=switch,
         addresses=text,
         port_security=text,

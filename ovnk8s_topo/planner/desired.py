@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Subnet
 from ovnk8s_topo.errors import Problem
@@ -23,7 +22,8 @@ from ovnk8s_topo.spec import Gaps, Network, Topology
 _RANKS = {table: rank for rank, table in enumerate(TABLES)}
 
 
-class Unit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Unit:
     """What a row was made for: a network, one of its nodes, or one attachment.
 
     node, pod, nad_key  "" where they do not apply; the pod as ``namespace/name``
@@ -150,7 +150,7 @@ class _Planner:
                 self.plan_network(network)
         for item, grant in self.allocation.granted:
             pod = item.pod
-            row = pod_port_row(item.network, item.switch, pod, item.nad_key, grant.mac, grant.addresses, item.port)
+            row = pod_port_row(item.network, item.switch, pod, item.nad_key, grant.mac, grant.addresses)
             self.add(row, Unit(item.network.name, "", f"{pod.namespace}/{pod.name}", item.nad_key))
         return self.result()
 

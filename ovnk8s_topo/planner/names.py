@@ -16,7 +16,6 @@ def cluster_router(network: str) -> str:
     return f"{prefix(network)}ovn_cluster_router"
 
 
-@lru_cache(maxsize=1 << 14)
 def node_switch(network: str, node: str) -> str:
     """Name a node's switch of a layer3 network; the node keeps its `-`."""
     return f"{prefix(network)}{node}"

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
 
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.planner import names
 from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.spec import Attachment, Gaps, Given, Network, Pod, Topology
-from ovnk8s_topo.spec.attachment import nad_keys, nad_of
+from ovnk8s_topo.spec.attachment import nad_keys
 
 
-class Wanted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wanted:
     """One port that shall be.
 
     port    its name
     switch  the name of the switch that it is in
-    given   what the pod was told already
     """
 
     network: Network
@@ -28,7 +28,11 @@ class Wanted(NamedTuple):
     attachment: Attachment
     port: str
     switch: str
-    given: Given | None
+
+    @property
+    def given(self) -> Given | None:
+        """What the pod was told already."""
+        return self.pod.given.get(self.nad_key)
 
     @property
     def label(self) -> str:
@@ -62,14 +66,12 @@ def wanted_ports_of_pod(pod: Pod, networks: Mapping[str, Network]) -> Iterator[W
     networks  as `networks_by_nad` returns them
     """
     if pod.has_ports:
-        given = pod.given
         for nad_key, attachment in nad_keys(pod.networks, pod.namespace):
-            # The key is that of the definition, but for its second use.
-            network = networks.get(nad_key) or networks.get(nad_of(attachment, pod.namespace))
+            network = networks.get(f"{attachment.namespace or pod.namespace}/{attachment.name}")
             if network is not None:
                 port = names.pod_port(nad_key, pod.namespace, pod.name)
                 switch = BUILDERS[network.topology].switch_of(network, pod.node)
-                yield Wanted(network, pod, nad_key, attachment, port, switch, given.get(nad_key) if given else None)
+                yield Wanted(network, pod, nad_key, attachment, port, switch)
 
 
 def networks_by_nad(topology: Topology) -> Mapping[str, Network]:

@@ -61,14 +61,6 @@ def _address(text: str) -> Address:
     return interface_from_text(text)[0] if "/" in text else address_from_text(text)
 
 
-def nad_of(attachment: Attachment, namespace: str) -> str:
-    """Return ``namespace/name`` of the NetworkAttachmentDefinition that is selected.
-
-    namespace  the pod's, for attachments that name none
-    """
-    return f"{attachment.namespace or namespace}/{attachment.name}"
-
-
 def nad_keys(attachments: Iterable[Attachment], namespace: str) -> Iterator[tuple[str, Attachment]]:
     """Yield every attachment with its key: ``ns/name`` at its first use, then ``ns/name/1``, ``ns/name/2``...
 
@@ -79,6 +71,6 @@ def nad_keys(attachments: Iterable[Attachment], namespace: str) -> Iterator[tupl
     """
     used: dict[str, int] = {}
     for attachment in attachments:
-        nad = nad_of(attachment, namespace)
+        nad = f"{attachment.namespace or namespace}/{attachment.name}"
         index = used[nad] = used.get(nad, -1) + 1
         yield (f"{nad}/{index}" if index else nad), attachment
