@@ -62,7 +62,7 @@ def assign(
     Follows OVN-Kubernetes go-controller/pkg/allocator/ip/subnet/allocator.go; the clash rule is ours, because there
     the second owner gets nothing or, once, the same address (ovn-kubernetes#5411).
     """
-    owners = tuple(dict.fromkeys(wanted))
+    owners = dict.fromkeys(wanted)
     if not subnets:
         return Assignment(dict.fromkeys(owners, ()), {})
     pools = SubnetPools(subnets, excluded=excluded, withheld=withheld, reserved=reserved, name=name)
@@ -70,14 +70,15 @@ def assign(
     claiming = [owner for owner in owners if owner in exact or owner in claims]
     fitting = {owner: exact[owner] if owner in exact else pools.fitting(claims[owner]) for owner in claiming}
     kept = {owner: found for owner, found in fitting.items() if found and owner not in problems}
-    waiting = frozenset(owners)
-    holders = _holders(kept | {owner: claim for owner, claim in claims.items() if owner not in waiting})
+    holders = _holders(kept | {owner: claim for owner, claim in claims.items() if owner not in owners})
     pools.keep_all({address: names[0] for address, names in holders.items()})
     problems |= _clashes(kept, holders)
     asked = {owner: pools.unserved(kept.get(owner, ()), requests[owner]) for owner in owners if owner in requests}
     granted = _reserve(pools, {owner: ips for owner, ips in asked.items() if ips and owner not in problems}, problems)
     given = {owner: kept[owner] for owner in exact if owner in kept and owner not in problems}
-    return Assignment(given | _serve(pools, [o for o in owners if o not in exact], kept, granted, problems), problems)
+    return Assignment(
+        given | _serve(pools, [owner for owner in owners if owner not in exact], kept, granted, problems), problems
+    )
 
 
 def gateway_of(subnet: Subnet) -> Address:
@@ -110,9 +111,12 @@ def withheld_on_node(subnet: Subnet, *, hybrid_overlay: bool = False) -> tuple[A
 
 def _holders(claims: Claims) -> dict[Address, list[str]]:
     holders: dict[Address, list[str]] = {}
-    for owner in sorted(claims):
-        for address in dict.fromkeys(claims[owner]):
+    for owner, addresses in claims.items():
+        for address in dict.fromkeys(addresses) if len(addresses) > 1 else addresses:
             holders.setdefault(address, []).append(owner)
+    for owners in holders.values():
+        if len(owners) > 1:
+            owners.sort()
     return holders
 
 
@@ -169,15 +173,18 @@ def _serve(
 ) -> dict[str, tuple[Address, ...]]:
     given: dict[str, tuple[Address, ...]] = {}
     waiting = [owner for owner in owners if owner not in problems]
-    for is_newcomer, group in groupby(waiting, lambda owner: not (owner in kept or owner in granted)):
+    for has_some, group in groupby(waiting, (kept.keys() | granted.keys()).__contains__):
         named = list(group)
-        if is_newcomer:
+        if not has_some:
             # Most are, and to serve them together is many times faster.
             served = pools.next_for(named)
             given |= zip(named, served, strict=False)
             named = named[len(served) :]
         for owner in named:
             has = kept.get(owner, ())
+            if len(has) == len(pools.pools):
+                given[owner] = has
+                continue
             try:
                 whole = pools.complete((*has, *granted.get(owner, ())), owner)
             except PoolExhausted as error:

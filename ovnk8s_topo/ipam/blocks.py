@@ -5,11 +5,10 @@ Law: a block is a range, whatever its size; a /8 costs as much as a /32.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-from sortedcontainers import SortedDict
+from operator import attrgetter
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.ipam.numbers import Span
@@ -41,6 +40,9 @@ class Block:
     on_request: bool = False
 
 
+_first = attrgetter("first")
+
+
 class Blocks:
     """The blocks of one pool, by address."""
 
@@ -48,7 +50,7 @@ class Blocks:
         self._subnet = subnet
         self._hosts = hosts_of(subnet)
         self._name = name
-        self._by_first: Any = SortedDict()
+        self._blocks: list[Block] = []
 
     def add(self, subnet: Subnet, *, on_request: bool) -> None:
         """Block `subnet`; network and broadcast address of the pool inside it are passed over.
@@ -61,24 +63,23 @@ class Blocks:
         first, last = max(subnet.first, self._hosts[0]), min(subnet.last, self._hosts[1])
         if first <= last:
             self._check_overlap(subnet, first, last)
-            self._by_first[first] = Block(first, last, subnet, on_request)
+            insort(self._blocks, Block(first, last, subnet, on_request), key=_first)
         self._check_end(subnet)
 
     def at(self, value: int) -> Block | None:
         """Return the block that holds an address, None if it is in none."""
-        if not self._by_first:
-            return None
-        index = self._by_first.bisect_right(value) - 1
-        block: Block | None = self._by_first.peekitem(index)[1] if index >= 0 else None
+        place = bisect_right(self._blocks, value, key=_first)
+        block = self._blocks[place - 1] if place else None
         return block if block and value <= block.last else None
 
     def spans(self) -> Iterator[Span]:
         """Yield the blocks' ranges in ascending order."""
-        return ((block.first, block.last) for block in self._by_first.values())
+        return ((block.first, block.last) for block in self._blocks)
 
     def _check_overlap(self, subnet: Subnet, first: int, last: int) -> None:
-        following = next(self._by_first.irange(minimum=first, maximum=last), None)
-        other = self.at(first) or (self.at(following) if following is not None else None)
+        place = bisect_right(self._blocks, first, key=_first)
+        following = self._blocks[place : place + 1]
+        other = self.at(first) or next((block for block in following if block.first <= last), None)
         if other:
             why = f"failed to reserve IP {self._text(max(first, other.first))}: {AddressTaken.upstream}"
             raise self._refused(subnet, why, f"it overlaps {other.subnet}")

@@ -59,8 +59,10 @@ class FreeNumbers:
 
     def remove_all(self, numbers: Iterable[int]) -> None:
         """Take many numbers out in one walk over all spans; those that are not free are passed over."""
-        spans = ((int(first), int(last)) for last, first in self._first_by_last.items())
-        left = list(_without(spans, sorted(set(numbers))))
+        taken = sorted(set(numbers))
+        if not taken:
+            return
+        left = list(without(((int(first), int(last)) for last, first in self._first_by_last.items()), taken))
         self._first_by_last = SortedDict({last: first for first, last in left})
         self.count = sum(last - first + 1 for first, last in left)
 
@@ -95,7 +97,7 @@ class FreeNumbers:
         self.count -= hole[1] - hole[0] + 1
 
 
-def _without(spans: Iterable[Span], numbers: Sequence[int]) -> Iterator[Span]:
+def without(spans: Iterable[Span], numbers: Sequence[int]) -> Iterator[Span]:
     """Yield what is left of the spans without the numbers; both ascend."""
     place = 0
     for first, last in spans:

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.ipam.blocks import Blocks, hosts_of
-from ovnk8s_topo.ipam.numbers import FreeNumbers, gaps
+from ovnk8s_topo.ipam.numbers import FreeNumbers, gaps, without
 from ovnk8s_topo.ipam.refusals import AddressTaken, NotInRange, PoolExhausted
 
 
@@ -47,9 +47,8 @@ class AddressPool:
         for on_request, subnets in ((True, reserved), (False, excluded)):
             for block in subnets:
                 self._blocks.add(block, on_request=on_request)
-        self._free = FreeNumbers(gaps(self._first, self._last, self._blocks.spans()))
-        for value in self._withheld:
-            self._free.remove(value, value)
+        spans = gaps(self._first, self._last, self._blocks.spans())
+        self._free = FreeNumbers(without(spans, sorted(self._withheld)))
 
     @property
     def free(self) -> int:
@@ -93,7 +92,8 @@ class AddressPool:
         if values:
             self._cursor = values[-1] + 1
         self._owners.update(zip(values, owners, strict=False))
-        return [Address(self.subnet.version, value) for value in values]
+        version = self.subnet.version
+        return [Address(version, value) for value in values]
 
     def reserve(self, address: Address, owner: str) -> None:
         """Give `owner` this very address; the cursor stays.
@@ -113,11 +113,10 @@ class AddressPool:
 
     def fits(self, address: Address) -> bool:
         """Tell whether somebody may hold this address, whoever holds it now."""
-        try:
-            self._check_fits(address)
-        except (NotInRange, AddressTaken):
+        if not self._is_host(address) or address.value in self._withheld:
             return False
-        return True
+        block = self._blocks.at(address.value)
+        return block is None or block.on_request
 
     def keep(self, address: Address, owner: str) -> None:
         """Record that `owner` holds an address already, even one that is excluded or withheld by now.
@@ -130,7 +129,10 @@ class AddressPool:
 
     def keep_all(self, holders: Mapping[Address, str]) -> None:
         """Do what `keep` does for many addresses with their owners, and much faster."""
-        values = {address.value: owner for address, owner in holders.items() if self._is_host(address)}
+        version, first, last = self.subnet.version, self._first, self._last
+        values = {
+            value: owner for (kind, value), owner in holders.items() if kind == version and first <= value <= last
+        }
         self._owners |= values
         self._free.remove_all(values)
 

@@ -99,6 +99,9 @@ class SubnetPools:
 
     def fitting(self, addresses: Sequence[Address]) -> tuple[Address, ...]:
         """Return those of the addresses that may be held together: the first of each subnet that is not kept back."""
+        if len(addresses) == 1:
+            (address,) = addresses
+            return (address,) if (pool := self._pool_of(address)) and pool.fits(address) else ()
         found: dict[int, Address] = {}
         for address in addresses:
             if (pool := self._pool_of(address)) and pool.fits(address):

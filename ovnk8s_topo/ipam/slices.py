@@ -32,15 +32,12 @@ class SliceAllocator:
     """
 
     def __init__(self, ranges: Sequence[tuple[Subnet, int]] = ()) -> None:
+        self.versions: tuple[Version, ...] = ()
+        """The IP families that have a range, IPv4 first."""
         self._ranges: list[_Stock] = []
         self._owned = _Owned()
         for subnet, host_len in ranges:
             self.add_range(subnet, host_len)
-
-    @property
-    def versions(self) -> tuple[Version, ...]:
-        """The IP families that have a range, IPv4 first."""
-        return tuple(version for version in _FAMILIES if any(stock.range.version == version for stock in self._ranges))
 
     def add_range(self, subnet: Subnet, host_len: int) -> None:
         """Add a range behind the others; one that is there already keeps its state.
@@ -54,6 +51,7 @@ class SliceAllocator:
         for owned, _ in self._owned.overlapping(subnet):
             stock.block(owned)
         self._ranges.append(stock)
+        self.versions = tuple(version for version in _FAMILIES if self._of(version))
 
     def allocate(self, owner: str, versions: Sequence[Version] | None = None) -> tuple[Subnet, ...]:
         """Give `owner` a free slice of each family, or nothing at all.

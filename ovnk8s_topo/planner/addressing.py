@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Address, Subnet, mac_from_address, mac_from_identity
 from ovnk8s_topo.errors import AllocationError, Problem
@@ -17,8 +18,7 @@ SMALLEST_SLICE = 4
 """A slice holds a gateway and a management address (and network and broadcast address)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What an attachment gets: its MAC and its addresses, in the order in which they are written."""
 
     mac: str
@@ -71,9 +71,8 @@ class InUse:
     avoided: Mapping[str, tuple[Address, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Applicant:
-    """An attachment that is to be served.
+class Applicant(NamedTuple):
+    """An attachment that may have addresses already, or may not get just any.
 
     held   what its port has in the database
     wish   addresses that it asks for, and that count
@@ -116,40 +115,49 @@ def slice_nodes(network: Layer3, nodes: Sequence[Node], held: Mapping[str, HeldS
     return Sliced(assigned.given, faults)
 
 
-def grant_addresses(pool: Pool, applicants: Sequence[Applicant], in_use: InUse) -> Granted:
+def grant_addresses(pool: Pool, items: Sequence[Wanted], applicants: Mapping[str, Applicant], in_use: InUse) -> Granted:
     """Give the attachments of one switch their addresses and MACs.
 
-    applicants  by name; those without a claim are served in this order
+    items       by name; those without a claim are served in this order
+    applicants  port name -> what more there is to know of those that are not plain, or whose port is there already
     in_use      by others
 
     AllocationError  the pool's own description is at fault
     """
     if not pool.subnets:
-        return Granted(dict(_bring_own(applicants)))
-    by_label = {one.item.label: one for one in applicants}
+        return Granted(dict(_bring_own(items, applicants)))
+    # Only who has or asks for an address is named in messages.
+    by_owner = {item.label if item.port in applicants else item.port: item for item in items}
+    by_label = {owner: applicants[item.port] for owner, item in by_owner.items() if item.port in applicants}
+    assigned = assign(
+        pool.subnets,
+        pool.excluded,
+        pool.withheld,
+        _claims(pool, by_label, in_use),
+        tuple(by_owner),
+        requests={label: one.wish for label, one in by_label.items() if one.wish and not one.bound},
+        exact={label: one.bound for label, one in by_label.items() if one.bound},
+        name=pool.name,
+    )
+    served = ((by_owner[owner], given) for owner, given in assigned.given.items())
+    return Granted(
+        {item.port: Grant(mac_of(item, given), given) for item, given in served},
+        {by_owner[owner].port: why for owner, why in assigned.problems.items()},
+    )
+
+
+def _claims(pool: Pool, by_label: Mapping[str, Applicant], in_use: InUse) -> dict[str, tuple[Address, ...]]:
+    """Return what is in use by whomever."""
     claims = dict(in_use.claims)
     fitting = _fitting_in(pool)
     for label, one in by_label.items():
         if claim := one.bound or claim_of(one.item, one.held, fitting):
             claims[label] = claim
-    claimed = {address for claim in claims.values() for address in claim}
-    for holder, addresses in in_use.avoided.items():
-        claims.setdefault(holder, tuple(address for address in addresses if address not in claimed))
-    assigned = assign(
-        pool.subnets,
-        pool.excluded,
-        pool.withheld,
-        claims,
-        tuple(by_label),
-        requests={label: one.wish for label, one in by_label.items() if one.wish and not one.bound},
-        exact={label: one.bound for label, one in by_label.items() if one.bound},
-        name=pool.name,
-    )
-    served = ((by_label[label].item, given) for label, given in assigned.given.items())
-    return Granted(
-        {item.port: Grant(mac_of(item, given), given) for item, given in served},
-        {by_label[label].item.port: why for label, why in assigned.problems.items()},
-    )
+    if in_use.avoided:
+        claimed = {address for claim in claims.values() for address in claim}
+        for holder, addresses in in_use.avoided.items():
+            claims.setdefault(holder, tuple(address for address in addresses if address not in claimed))
+    return claims
 
 
 def _fitting_in(pool: Pool) -> Callable[[Sequence[Address]], tuple[Address, ...]]:
@@ -168,6 +176,8 @@ def claim_of(
     item: Wanted, held: Held | None, fitting: Callable[[Sequence[Address]], tuple[Address, ...]]
 ) -> tuple[Address, ...]:
     """Return what fits best of what the pod was told and what its port has; of equals, the first."""
+    if item.is_plain and held and len(held.readings) == 1:
+        return held.addresses
     told = [item.given.addresses] if item.given and item.given.ips else []
     read = [addresses for _, addresses in held.readings] if held else []
     claims = tuple(dict.fromkeys(claim for claim in (*told, *read) if claim))
@@ -181,6 +191,8 @@ def mac_of(item: Wanted, addresses: Sequence[Address]) -> str:
 
     A pod keeps what it was told, whatever it asks for later (allocator/pod/pod_annotation.go).
     """
+    if item.is_plain:
+        return mac_from_address(addresses[0])
     known = item.given.addresses if item.given else ()
     told = item.given.mac if item.given and known and addresses[: len(known)] == known else ""
     return told or item.attachment.mac or mac_from_address(addresses[0])
@@ -200,9 +212,10 @@ class _Macs:
         return mac
 
 
-def _bring_own(applicants: Sequence[Applicant]) -> Iterator[tuple[str, Grant]]:
+def _bring_own(items: Sequence[Wanted], applicants: Mapping[str, Applicant]) -> Iterator[tuple[str, Grant]]:
     """Grant MACs where pods bring their addresses, or none, along."""
-    fixed = {one.item.port: brought_along(one.item, one.held) for one in applicants}
+    held = {port: one.held for port, one in applicants.items()}
+    fixed = {item.port: brought_along(item, held.get(item.port)) for item in items}
     macs = _Macs({mac for mac, _ in fixed.values() if mac})
     for port, (mac, addresses) in fixed.items():
         yield port, Grant(mac or macs.make(port), addresses)

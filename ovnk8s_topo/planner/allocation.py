@@ -127,13 +127,16 @@ class _Allocator:
         self.wanted_ports = {item.port for item in items}
         for item in items:
             self.wanted[item.network.name].append(item)
+        special = [item for item in items if not item.is_plain]
+        for item in special:
             if behind := behind_chosen_macs(item, self.honours_wishes):
                 self.behind_chosen[item.network.name][f"the MAC of {item.label}"] = behind
-        self.lose(_colliding(items))
-        self.bindings = bind_claims(items, self.topology.ipam_claims, {net.name: net for net in self.networks})
+        if len(self.wanted_ports) < len(items):
+            self.lose(_colliding(items))
+        self.bindings = bind_claims(special, self.topology.ipam_claims, {net.name: net for net in self.networks})
         self.lose(self.bindings.losses)
         self.faults += self.bindings.faults
-        self.lose(self.requesting(items))
+        self.lose(self.requesting(special))
         for network in self.networks:
             if isinstance(network, Layer3):
                 self.slice(network)
@@ -169,7 +172,14 @@ class _Allocator:
         strange = [str(wish) for wish in item.attachment.addresses if wish not in claim.addresses]
         return f"asks for {', '.join(strange)}, but {claim} holds {', '.join(claim.ips)}" if strange else ""
 
+    def applicants(self, items: Iterable[Wanted]) -> dict[str, Applicant]:
+        """Return what there is to know of attachments that are not plain, or whose port is there already."""
+        known = self.claims.ports
+        return {item.port: self.applicant(item) for item in items if not item.is_plain or item.port in known}
+
     def applicant(self, item: Wanted) -> Applicant:
+        if item.is_plain:
+            return Applicant(item, self.held_by(item))
         claim = self.bindings.claims.get(item.port)
         wish = item.attachment.addresses if self.honours_wishes else ()
         return Applicant(item, self.held_by(item), wish, claim.addresses if claim else ())
@@ -253,7 +263,8 @@ class _Allocator:
         """Return the bearers of those MACs of a network that somebody has chosen; all others differ by themselves."""
         granted = [pair for part in self.parts[network.name] for pair in part.granted]
         staying = [*self.bearers_that_stay(network)]
-        choosing = (bearer_of_grant(*pair, self.held_by(pair[0])) for pair in granted if may_choose_mac(*pair))
+        unusual = [(item, grant) for item, grant in granted if not (item.is_plain and grant.addresses)]
+        choosing = (bearer_of_grant(*pair, self.held_by(pair[0])) for pair in unusual if may_choose_mac(*pair))
         chosen = {bearer.mac for bearer in (*choosing, *staying) if not bearer.is_made}
         if not chosen:
             return []
@@ -284,13 +295,13 @@ class _Allocator:
 
     def grant_part(self, network: Network, part: _Part) -> None:
         wanted = [item for item in part.items if item.port not in self.lost]
-        applicants = [self.applicant(item) for item in wanted]
-        granted = grant_addresses(part.pool, applicants, self.in_use(network, part))
+        applicants = self.applicants(wanted)
+        granted = grant_addresses(part.pool, wanted, applicants, self.in_use(network, part))
         part.is_stale = False
         part.granted = [(item, granted.grants[item.port]) for item in wanted if item.port in granted.grants]
-        losing = [one for one in applicants if one.item.port in granted.problems] if granted.problems else []
-        self.lose((one.item, one.item.fault(granted.problems[one.item.port])) for one in losing)
-        self.make_way(one.item for one in losing if self.is_remembered(one))
+        losing = [item for item in wanted if item.port in granted.problems] if granted.problems else []
+        self.lose((item, item.fault(granted.problems[item.port])) for item in losing)
+        self.make_way(item for item in losing if item.port in applicants and self.is_remembered(applicants[item.port]))
 
     def held_by(self, item: Wanted) -> Held | None:
         """Return what a wanted port has in this network, unless its pod has been replaced by another of its name."""

@@ -6,7 +6,8 @@ Law: a database that this library (or OVN-Kubernetes) wrote tells everything tha
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ovnk8s_topo.addresses import (
     Address,
@@ -19,7 +20,7 @@ from ovnk8s_topo.addresses import (
 )
 from ovnk8s_topo.nb.ownership import external_ids_of, named_owner
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import LogicalRouterPort, LogicalSwitch, LogicalSwitchPort
+from ovnk8s_topo.nb.tables import OWNER_KEY, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort
 from ovnk8s_topo.planner import names
 
 IPV6_SLICE = 64
@@ -29,8 +30,7 @@ Reading = tuple[str, tuple[Address, ...]]
 """A MAC and the addresses behind it, as one entry of `addresses` or `port_security` names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """What a switch port in the database holds, whatever it is for.
 
     owner     the row's owner mark, None without one
@@ -62,8 +62,7 @@ class Held:
         return tuple(dict.fromkeys(address for _, addresses in self.readings for address in addresses))
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSlices:
+class HeldSlices(NamedTuple):
     """The subnets of a switch in the database, or of the router port that leads to one.
 
     owner    the row's owner mark, None without one
@@ -97,8 +96,8 @@ class Claims:
             return held.owner == owner and name not in spared
 
         return Claims(
-            {name: replace(held, owner=None) if is_meant(name, held) else held for name, held in self.ports.items()},
-            {name: replace(held, owner=None) if is_meant(name, held) else held for name, held in self.slices.items()},
+            {name: held._replace(owner=None) if is_meant(name, held) else held for name, held in self.ports.items()},
+            {name: held._replace(owner=None) if is_meant(name, held) else held for name, held in self.slices.items()},
         )
 
 
@@ -128,22 +127,26 @@ def held_by_port(stored: Stored, snapshot: Snapshot) -> Held | None:
     readings = _readings(row)
     if not readings:
         return None
+    ids = row.external_ids
     return Held(
         port=row.name,
-        owner=named_owner(stored),
-        network=_network_of(stored, snapshot),
+        owner=ids.get(OWNER_KEY),
+        network=ids.get("k8s.ovn.org/network") or _network_of(stored, snapshot),
         switch=row.parent,
-        is_pod=row.external_ids.get("pod") == "true",
+        is_pod=ids.get("pod") == "true",
         uid=row.options.get("iface-id-ver", ""),
         readings=readings,
     )
 
 
 def _readings(row: LogicalSwitchPort) -> tuple[Reading, ...]:
+    if len(row.addresses) == 1 and row.addresses == row.port_security:
+        # As nearly every port of a pod is.
+        (text,) = row.addresses
+        reading = _reading(text)
+        return (reading,) if reading else ()
     texts = dict.fromkeys((*sorted(row.addresses), *sorted(row.port_security)))
     read = tuple(reading for text in texts if (reading := _reading(text)))
-    if len(read) < 2:
-        return read
     # Somebody may have spoilt one of the two columns: believe the one whose MAC fits its address.
     return tuple(sorted(dict.fromkeys(read), key=_is_doubtful))
 
@@ -156,7 +159,7 @@ def _is_doubtful(reading: Reading) -> bool:
 def _reading(text: str) -> Reading | None:
     mac, *rest = text.split() or [""]
     try:
-        return mac_from_text(mac), tuple(address_from_text(part) for part in rest)
+        return mac_from_text(mac), tuple(map(address_from_text, rest))
     except ValueError:
         return None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache
+from typing import Any
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.nb.tables import Copp, LoadBalancerGroup, LogicalSwitchPort, Meter, MeterBand, Row
@@ -48,24 +50,38 @@ def subnet_config(subnet: Subnet) -> dict[str, str]:
 
 
 def pod_port_row(
-    network: Network, switch: str, pod: Pod, nad_key: str, mac: str, addresses: Sequence[Address]
+    network: Network, switch: str, pod: Pod, nad_key: str, mac: str, addresses: Sequence[Address], port: str = ""
 ) -> LogicalSwitchPort:
     """Return the port of one attachment (ovn/base_network_controller_pods.go).
 
     mac, addresses  what the attachment has; without addresses port security checks the MAC alone
+    port            its name, if somebody has made it already
     """
-    text = frozenset({" ".join([mac, *map(str, addresses)])})
+    text = frozenset({f"{mac} {addresses[0]}" if len(addresses) == 1 else " ".join([mac, *map(str, addresses)])})
     options = {"requested-chassis": pod.node}
     if pod.uid:
         options["iface-id-ver"] = pod.uid
-    return LogicalSwitchPort(
-        name=names.pod_port(nad_key, pod.namespace, pod.name),
-        parent=switch,
-        addresses=text,
-        port_security=text,
-        options=options,
-        external_ids=_pod_port_ids(network.name, network.topology, nad_key, pod.namespace),
-    )
+    row = object.__new__(LogicalSwitchPort)
+    _put_name(row, port or names.pod_port(nad_key, pod.namespace, pod.name))
+    _put_parent(row, switch)
+    _put_addresses(row, text)
+    _put_port_security(row, text)
+    _put_options(row, options)
+    _put_external_ids(row, _pod_port_ids(network.name, network.topology, nad_key, pod.namespace))
+    for put, value in _UNSET:
+        put(row, value)
+    return row
+
+
+# A frozen dataclass looks up each of its fields by name to set it, which takes as long as all the rest of a port that
+# a pod has. Its slots take the values directly.
+_SLOTS: dict[str, Any] = {
+    column.name: getattr(LogicalSwitchPort, column.name).__set__ for column in fields(LogicalSwitchPort)
+}
+_put_name, _put_parent = _SLOTS.pop("name"), _SLOTS.pop("parent")
+_put_addresses, _put_port_security = _SLOTS.pop("addresses"), _SLOTS.pop("port_security")
+_put_options, _put_external_ids = _SLOTS.pop("options"), _SLOTS.pop("external_ids")
+_UNSET = tuple((put, LogicalSwitchPort.TABLE.unset[name]) for name, put in _SLOTS.items())
 
 
 @lru_cache(maxsize=1024)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Subnet
 from ovnk8s_topo.errors import Problem
@@ -22,8 +23,7 @@ from ovnk8s_topo.spec import Gaps, Network, Topology
 _RANKS = {table: rank for rank, table in enumerate(TABLES)}
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """What a row was made for: a network, one of its nodes, or one attachment.
 
     node, pod, nad_key  "" where they do not apply; the pod as ``namespace/name``
@@ -89,26 +89,38 @@ class Desired:
 
     def _without_units(self, units: set[Unit]) -> Desired:
         networks = {unit.network for unit in units if unit.is_network}
-        lost: set[Key] = set()
-        for key in sorted(self.rows, key=lambda key: _RANKS[key.table]):
-            unit = self.units[key]
-            made_for_them = unit in units or unit.network in networks
-            if self.rows[key].parent_key in lost or (made_for_them and TABLES[key.table].mark != "shared"):
-                lost.add(key)
-        claims = {port: claim for port, claim in self.claims.items() if _port_key(port) not in lost}
+        lost = self._names_lost(units, networks)
+        lost_ports = lost["Logical_Switch_Port"]
+        claims = {port: claim for port, claim in self.claims.items() if port not in lost_ports}
+        referred = set(claims.values())
         return replace(
             self,
-            rows=RowSet(row for key, row in self.rows.items() if key not in lost),
-            gaps=Gaps.union([self.gaps, *(unit.gap for unit in units)]),
-            grants={port: grant for port, grant in self.grants.items() if _port_key(port) not in lost},
+            rows=RowSet.by_key({key: row for key, row in self.rows.items() if key.name not in lost[key.table]}),
+            gaps=self.gaps | _gaps_of(units),
+            grants={port: grant for port, grant in self.grants.items() if port not in lost_ports},
             slices={
                 network: {node: found for node, found in nodes.items() if Unit(network, node) not in units}
                 for network, nodes in self.slices.items()
                 if network not in networks
             },
             claims=claims,
-            ipam_claims={claim: ips for claim, ips in self.ipam_claims.items() if claim in claims.values()},
+            ipam_claims={claim: ips for claim, ips in self.ipam_claims.items() if claim in referred},
         )
+
+    def _names_lost(self, units: set[Unit], networks: set[str]) -> dict[str, set[str]]:
+        """Return table -> names of the rows that go with some units and with whole networks."""
+        lost: dict[str, set[str]] = {table: set() for table in TABLES}
+        # Those that hold others come before them.
+        for key in sorted(self.rows, key=lambda key: _RANKS[key.table]):
+            unit, table = self.units[key], TABLES[key.table]
+            made_for_them = (unit in units or unit.network in networks) and table.mark != "shared"
+            if made_for_them or (table.parent and self._parent_of(key) in lost[table.parent[0]]):
+                lost[key.table].add(key.name)
+        return lost
+
+    def _parent_of(self, key: Key) -> str:
+        parent = self.rows[key].parent_key
+        return parent.name if parent else ""
 
 
 NO_CLAIMS = Claims()
@@ -149,9 +161,9 @@ class _Planner:
             if network.name not in self.allocation.refused:
                 self.plan_network(network)
         for item, grant in self.allocation.granted:
-            pod = item.pod
-            row = pod_port_row(item.network, item.switch, pod, item.nad_key, grant.mac, grant.addresses)
-            self.add(row, Unit(item.network.name, "", f"{pod.namespace}/{pod.name}", item.nad_key))
+            network, pod, nad_key, _, port, switch, _ = item
+            row = pod_port_row(network, switch, pod, nad_key, *grant, port)
+            self.add(_port_key(port), row, Unit(network.name, "", f"{pod.namespace}/{pod.name}", nad_key))
         return self.result()
 
     def result(self) -> Desired:
@@ -183,17 +195,25 @@ class _Planner:
 
     def add_all(self, rows: Iterable[Row], unit: Unit) -> None:
         for row in rows:
-            self.add(row, unit)
+            self.add(row.key, row, unit)
 
-    def add(self, row: Row, unit: Unit) -> None:
+    def add(self, key: Key, row: Row, unit: Unit) -> None:
         """Take a row in; two units that name different rows alike are both at fault."""
-        key = row.key
         found = self.rows.setdefault(key, row)
         other = self.units.setdefault(key, unit)
         if found is not row and found != row:
             why = f"its {key} is that of {other} too"
             self.faults.append(Fault(unit.gap, Problem("name", why, subject=str(unit))))
             self.spoilt |= {unit, other}
+
+
+def _gaps_of(units: Collection[Unit]) -> Gaps:
+    """Return what to leave alone if the rows of some units cannot be had: what their own `gap`s come to."""
+    return Gaps(
+        networks={unit.network for unit in units if unit.is_network},
+        nodes={unit.node for unit in units if unit.node and not unit.pod},
+        pods={unit.pod for unit in units if unit.pod},
+    )
 
 
 def _port_key(port: str) -> Key:
