@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from ovnk8s_topo.backends.contract import Committed, NbBackend
 from ovnk8s_topo.batches import batches
@@ -356,8 +356,7 @@ class Reconciler:
             self.nb.wait(wait, nb_cfg, timeout_s=left)
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
+class _How(NamedTuple):
     """How a plan is carried out; see `Reconciler.apply`."""
 
     wait: Wait

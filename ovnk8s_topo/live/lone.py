@@ -6,7 +6,8 @@ Law: does what `attachments` and the diff would do, or nothing. What the caller 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Subnet, mac_from_address
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert
@@ -26,8 +27,7 @@ _REMEMBERED = 10_000
 """Switches that are known to be as planned, and things that ports say of themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
+class Coming(NamedTuple):
     """What one attachment gets.
 
     row  without its owner's mark
@@ -38,8 +38,7 @@ class Coming:
     row: LogicalSwitchPort
 
 
-@dataclass(frozen=True, slots=True)
-class Lone:
+class Lone(NamedTuple):
     """What an event does that is about one attachment.
 
     coming  None: it goes

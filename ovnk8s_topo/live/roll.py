@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 from ovnk8s_topo.planner.names import prefix
 from ovnk8s_topo.planner.wanted import Wanted, wanted_ports_of_pod
@@ -27,18 +28,20 @@ class Removed:
     ipam_claims: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Event(NamedTuple):
     """Objects by name as they shall be from now on; None: they go.
 
     gaps  what the description leaves open from now on
     """
 
-    networks: Mapping[str, Network | None] = field(default_factory=dict)
-    nodes: Mapping[str, Node | None] = field(default_factory=dict)
-    pods: Mapping[str, Pod | None] = field(default_factory=dict)
-    ipam_claims: Mapping[str, IpamClaim | None] = field(default_factory=dict)
-    gaps: Gaps = field(default_factory=Gaps)
+    gaps: Gaps
+    networks: Mapping[str, Network | None] = _NONE
+    nodes: Mapping[str, Node | None] = _NONE
+    pods: Mapping[str, Pod | None] = _NONE
+    ipam_claims: Mapping[str, IpamClaim | None] = _NONE
 
     @property
     def is_about_pods_alone(self) -> bool:
@@ -109,11 +112,11 @@ class Roll:
         self.attached: dict[str, dict[str, None]] = {}
         self.enter(
             Event(
+                topology.gaps,
                 {network.name: network for network in topology.networks},
                 {node.name: node for node in topology.nodes},
                 {key_of_pod(pod): pod for pod in topology.pods},
                 {claim.key: claim for claim in topology.ipam_claims},
-                topology.gaps,
             )
         )
 
@@ -136,7 +139,7 @@ class Roll:
             )
         # A pod that is put again unchanged is an event all the same: its owner wants to be told.
         pods = {key: pod for key, pod in draft.pods.items() if pod is not None or key in self.pods}
-        return Event(networks, nodes, pods, claims, gaps)
+        return Event(gaps, networks, nodes, pods, claims)
 
     def event_of_pod(self, name: str, pod: Pod | None) -> Event:
         """Return what one pod that is put or, if it is None, removed changes here; see `event`."""
@@ -150,11 +153,11 @@ class Roll:
         if (topology.style, topology.cluster) != (self.style, self.cluster):
             return None
         return Event(
+            topology.gaps,
             dict(_differences({network.name: network for network in topology.networks}, self.networks)),
             dict(_differences({node.name: node for node in topology.nodes}, self.nodes)),
             dict(_differences({key_of_pod(pod): pod for pod in topology.pods}, self.pods)),
             dict(_differences({claim.key: claim for claim in topology.ipam_claims}, self.ipam_claims)),
-            topology.gaps,
         )
 
     def enter(self, event: Event) -> Event:
@@ -165,11 +168,11 @@ class Roll:
             self.gaps = event.gaps
             return undo
         undo = Event(
+            self.gaps,
             {name: self.networks.get(name) for name in event.networks},
             {name: self.nodes.get(name) for name in event.nodes},
             {name: self.pods.get(name) for name in event.pods},
             {name: self.ipam_claims.get(name) for name in event.ipam_claims},
-            self.gaps,
         )
         if event.networks:
             self._enter_networks(event.networks)
