@@ -68,7 +68,8 @@ class Subnet:
 
     def __contains__(self, other: Address | Subnet) -> bool:
         if isinstance(other, Address):
-            return other.version == self.version and self.first <= other.value <= self.last
+            host_len = WIDTH[self.version] - self.prefix_len
+            return other.version == self.version and other.value >> host_len == self.first >> host_len
         return other.version == self.version and self.first <= other.first and other.last <= self.last
 
     @property

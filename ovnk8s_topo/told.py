@@ -17,10 +17,9 @@ from ovnk8s_topo.results import (
     attachment_result,
     cni_result,
     given_from_result,
-    network_status_text,
+    network_status_of_attachments,
     node_subnets_text,
-    pod_networks_text,
-    status_from_attachment,
+    pod_networks_of_attachments,
 )
 from ovnk8s_topo.spec import Given, Topology
 
@@ -74,11 +73,16 @@ class Told:
 
     def pod_networks(self) -> dict[str, dict[str, Given]]:
         """Return ``namespace/name`` of pod -> NAD key -> entry of `k8s.ovn.org/pod-networks`."""
-        told = {f"{pod.namespace}/{pod.name}": pod.given for pod in self.topology.pods}
+        told, style = self._told, self.topology.style
         return {
-            pod: {r.nad_key: given_from_result(r, told[pod].get(r.nad_key), self.topology.style) for r in results}
+            pod: {r.nad_key: given_from_result(r, told.get(pod, {}).get(r.nad_key), style) for r in results}
             for pod, results in self._by_pod.items()
         }
+
+    @property
+    def _told(self) -> Mapping[str, Mapping[str, Given]]:
+        """``namespace/name`` of pod -> NAD key -> what it was told already."""
+        return {f"{pod.namespace}/{pod.name}": pod.given for pod in self.topology.pods if pod.given}
 
     def pod_annotations(self) -> dict[str, dict[str, str]]:
         """Return ``namespace/name`` of pod -> annotation -> text, with this topology's entries alone.
@@ -88,11 +92,11 @@ class Told:
 
         SpecError  a pod with addresses of one family that asks for gateways of two
         """
-        entries = self.pod_networks()
+        told, style = self._told, self.topology.style
         return {
             pod: {
-                POD_NETWORKS: pod_networks_text(entries[pod]),
-                NETWORK_STATUS: network_status_text(map(status_from_attachment, results)),
+                POD_NETWORKS: pod_networks_of_attachments(results, told.get(pod, {}), style),
+                NETWORK_STATUS: network_status_of_attachments(results),
             }
             for pod, results in self._by_pod.items()
         }

@@ -12,6 +12,7 @@ from functools import lru_cache
 from ovnk8s_topo.addresses import WIDTH, Address, Subnet, address_from_text, interface_from_text
 from ovnk8s_topo.ipam import gateway_of
 from ovnk8s_topo.spec import Attachment, Cluster, Given, Layer3, Network, Pod, Route, Style
+from ovnk8s_topo.spec.attachment import nad_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,9 @@ def attachment_result(
         node=pod.node,
         interface=attachment.interface or default_interface(pod, nad_key),
         mac=mac,
-        addresses=tuple(_with_masks(network, pod.given.get(nad_key), attachment, addresses, slices)),
-        gateways=tuple(str(address_from_text(text)) for text in attachment.default_route),
-        routes=tuple(_routes(network, addresses, slices)),
+        addresses=_with_masks(network, pod.given.get(nad_key), attachment, addresses, slices),
+        gateways=tuple([str(address_from_text(text)) for text in attachment.default_route]),
+        routes=tuple(_routes(addresses, slices, network.ranges)) if isinstance(network, Layer3) else (),
         mtu=network.mtu or (cluster or Cluster()).mtu,
     )
 
@@ -84,8 +85,10 @@ def default_interface(pod: Pod, nad_key: str) -> str:
     The same as OVN-Kubernetes cni/utils.go. Multus counts its delegates, which comes to the same as long as its
     configuration adds no default networks of its own.
     """
-    keys = [key for key, _ in pod.keyed_attachments()]
-    return f"net{keys.index(nad_key) + 1}"
+    for number, (key, _) in enumerate(nad_keys(pod.networks, pod.namespace), 1):
+        if key == nad_key:
+            return f"net{number}"
+    raise ValueError(f"{pod} has no attachment {nad_key}")
 
 
 def given_from_result(result: AttachmentResult, told: Given | None = None, style: Style = "2024") -> Given:
@@ -102,18 +105,32 @@ def given_from_result(result: AttachmentResult, told: Given | None = None, style
         mac=result.mac,
         gateways=result.gateways,
         routes=result.routes,
-        role="" if style == "2023" else "secondary",
+        role=role_in_style(style),
     )
+
+
+def role_in_style(style: Style) -> str:
+    """Return the role that a pod is told of a network."""
+    return "" if style == "2023" else "secondary"
 
 
 def _with_masks(
     network: Network, told: Given | None, attachment: Attachment, addresses: Sequence[Address], slices: Sequence[Subnet]
-) -> Iterator[str]:
-    """Yield addresses with the mask of the subnet that they are from, else the mask that came with them."""
+) -> tuple[str, ...]:
+    """Return addresses with the mask of the subnet that they are from, else the mask that came with them."""
     subnets = slices if isinstance(network, Layer3) else network.ranges
+    texts = []
     for address in addresses:
-        found = next((subnet for subnet in subnets if address in subnet), None) or _brought(told, attachment, address)
-        yield f"{address}/{found.prefix_len if found else WIDTH[address.version]}"
+        found = _home(address, subnets) or _brought(told, attachment, address)
+        texts.append(f"{address}/{found.prefix_len if found else WIDTH[address.version]}")
+    return tuple(texts)
+
+
+def _home(address: Address, subnets: Sequence[Subnet]) -> Subnet | None:
+    for subnet in subnets:
+        if address in subnet:
+            return subnet
+    return None
 
 
 def _brought(told: Given | None, attachment: Attachment, address: Address) -> Subnet | None:
@@ -122,13 +139,11 @@ def _brought(told: Given | None, attachment: Attachment, address: Address) -> Su
     return next((subnet for known, subnet in map(interface_from_text, texts) if known == address), None)
 
 
-def _routes(network: Network, addresses: Sequence[Address], slices: Sequence[Subnet]) -> Iterator[Route]:
+def _routes(addresses: Sequence[Address], slices: Sequence[Subnet], ranges: Sequence[Subnet]) -> Iterator[Route]:
     """Yield a layer3 network's way to the other nodes: all its ranges of each address's family, by the gateway."""
-    if not isinstance(network, Layer3):
-        return
     for address in addresses:
-        own = next((subnet for subnet in slices if address in subnet), None)
-        for subnet in network.ranges if own else ():
+        own = _home(address, slices)
+        for subnet in ranges if own else ():
             if own and subnet.version == own.version:
                 yield _route(subnet, own)
 

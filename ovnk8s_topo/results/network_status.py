@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from ovnk8s_topo.addresses import interface_from_text
 from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.results.attachment import AttachmentResult
 from ovnk8s_topo.results.cni import DNS, TEXTS, CniInterface, CniResult, Dns, dns_from_json, texts
+from ovnk8s_topo.results.pattern import pattern_of
 from ovnk8s_topo.spec.base import path_text
 from ovnk8s_topo.spec.go_fields import Field, Struct, boolean, integer, list_of, read_into, string
 from ovnk8s_topo.spec.go_json import GoJsonError, TextError, parse
@@ -87,6 +89,37 @@ def network_status_text(statuses: Iterable[NetworkStatus]) -> str:
     return "[" + ",".join(json_text(status.as_json(), indent=_INDENT) for status in statuses) + "]"
 
 
+def network_status_of_attachments(results: Iterable[AttachmentResult]) -> str:
+    """Write the annotation of a pod with these attachments: what their `status_from_attachment`s come to."""
+    return "[" + ",".join(map(_entry_text, results)) + "]"
+
+
+def _entry_text(result: AttachmentResult) -> str:
+    count = len(result.addresses)
+    pattern = _pattern(result.nad_key, result.interface, result.mtu, result.gateways, count)
+    return pattern % (*_ips(result.addresses), result.mac)
+
+
+# All pods of a network are told the same but for addresses and MAC.
+@lru_cache(maxsize=1 << 13)
+def _pattern(nad_key: str, interface: str, mtu: int, gateways: tuple[str, ...], count: int) -> str:
+    def write(value: str) -> str:
+        status = NetworkStatus(
+            name=_name(nad_key), interface=interface, ips=(value,) * count, mac=value, mtu=mtu, gateway=gateways
+        )
+        return json_text(status.as_json(), indent=_INDENT)
+
+    return pattern_of(write, nad_key, interface)
+
+
+def _name(nad_key: str) -> str:
+    return "/".join(nad_key.split("/")[:2])
+
+
+def _ips(addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple([text.partition("/")[0] for text in addresses])
+
+
 def status_from_attachment(result: AttachmentResult) -> NetworkStatus:
     """Return the entry of one attachment: what `statuses_from_result` makes of its CNI result.
 
@@ -95,9 +128,9 @@ def status_from_attachment(result: AttachmentResult) -> NetworkStatus:
     Its name has no ``/1`` for a second use.
     """
     return NetworkStatus(
-        name="/".join(result.nad_key.split("/")[:2]),
+        name=_name(result.nad_key),
         interface=result.interface,
-        ips=tuple([text.partition("/")[0] for text in result.addresses]),
+        ips=_ips(result.addresses),
         mac=result.mac,
         mtu=result.mtu,
         gateway=result.gateways,

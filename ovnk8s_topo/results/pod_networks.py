@@ -5,11 +5,14 @@ Source: ovn-kubernetes pkg/util/pod_annotation.go, MarshalPodAnnotation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from ovnk8s_topo.errors import Problem, SpecError
+from ovnk8s_topo.results.attachment import AttachmentResult, given_from_result, role_in_style
 from ovnk8s_topo.results.members import edited, text_from_members
-from ovnk8s_topo.spec import Given
+from ovnk8s_topo.results.pattern import pattern_of
+from ovnk8s_topo.spec import Given, Route, Style
 from ovnk8s_topo.spec.go_writer import json_text
 
 POD_NETWORKS = "k8s.ovn.org/pod-networks"
@@ -26,6 +29,39 @@ def pod_networks_text(entries: Mapping[str, Given]) -> str:
     SpecError  an entry with one address and several gateways, which cannot be written; `path` is its key
     """
     return text_from_members(_members(entries))
+
+
+def pod_networks_of_attachments(
+    results: Sequence[AttachmentResult], told: Mapping[str, Given], style: Style = "2024"
+) -> str:
+    """Write the whole annotation of a pod with these attachments: what their `given_from_result`s come to.
+
+    told  NAD key -> what the pod was told already
+
+    SpecError  as above
+    """
+    if any(each.nad_key in told or each.gateways for each in results):
+        return pod_networks_text(
+            {each.nad_key: given_from_result(each, told.get(each.nad_key), style) for each in results}
+        )
+    members = [(each.nad_key, _member_text(each, style)) for each in results]
+    return "{" + ",".join([text for _, text in sorted(members)]) + "}"
+
+
+def _member_text(result: AttachmentResult, style: Style) -> str:
+    addresses = result.addresses
+    pattern = _pattern(result.nad_key, result.routes, style, len(addresses))
+    return pattern % (*addresses, result.mac, *(addresses if len(addresses) == 1 else ()))
+
+
+# All pods of a node are told the same but for addresses and MAC.
+@lru_cache(maxsize=1 << 13)
+def _pattern(nad_key: str, routes: tuple[Route, ...], style: Style, count: int) -> str:
+    def write(value: str) -> str:
+        given = Given.model_construct(ips=(value,) * count, mac=value, routes=routes, role=role_in_style(style))
+        return f"{json_text(nad_key)}:{json_text(dict(_entry(given)))}"
+
+    return pattern_of(write, nad_key)
 
 
 def merged_pod_networks(text: str | None, changes: Mapping[str, Given | None]) -> str | None:

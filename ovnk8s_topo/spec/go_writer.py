@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from json.encoder import encode_basestring
 
 from ovnk8s_topo.spec.go_json import Json
 
 _ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPES = str.maketrans(_ESCAPED)
 _TO_ESCAPE = re.compile(f"[{''.join(_ESCAPED)}]")
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _EXPONENT_FROM, _EXPONENT_BELOW = 1e21, 1e-6
 
 
@@ -46,7 +46,7 @@ def _text(value: object, line: str, step: str) -> str:
 
 
 def _text_of_text(value: str) -> str:
-    text = _quoted(value)
+    text = encode_basestring(value)
     return text.translate(_ESCAPES) if _TO_ESCAPE.search(text) else text
 
 

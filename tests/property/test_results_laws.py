@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from ovnk8s_topo.addresses import Address, Version, mac_from_identity
 from ovnk8s_topo.errors import SpecError
 from ovnk8s_topo.results import (
+    AttachmentResult,
     CniResult,
     NetworkStatus,
     cni_result_from_text,
     cni_result_text,
+    given_from_result,
     merged_node_subnets,
     merged_pod_networks,
+    network_status_of_attachments,
     network_status_text,
+    pod_networks_of_attachments,
     pod_networks_text,
     stale_networks,
+    status_from_attachment,
     statuses_from_result,
     statuses_from_text,
     without_networks,
@@ -29,11 +34,13 @@ from ovnk8s_topo.results.node_subnets import NODE_SUBNETS
 from ovnk8s_topo.sources.cni_config import cni_config
 from ovnk8s_topo.sources.delegates import default_delegate, delegate_from_config, delegates_of_pod
 from ovnk8s_topo.sources.pod_networks import entries_from_text
-from ovnk8s_topo.spec import Given, Route
+from ovnk8s_topo.spec import Given, Route, Style
 from ovnk8s_topo.spec.go_json import parse
 from ovnk8s_topo.spec.go_writer import generic, json_text
 
 WIDTHS: dict[Version, int] = {4: 32, 6: 128}
+
+STYLES: tuple[Style, ...] = ("2023", "2024")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 names = st.tuples(*[st.text("abc", min_size=1, max_size=3)] * 2).map("/".join)
@@ -183,3 +190,34 @@ def test_junk_is_refused_or_read(text: str) -> None:
     for read in readers:
         with suppress(SpecError):
             read(text)
+
+
+@st.composite
+def results_of_pod(draw: st.DrawFn) -> list[AttachmentResult]:
+    """Return attachments as `attachment_result` makes them, with every text in names that there may be."""
+    keys = draw(st.lists(st.one_of(names, texts, st.sampled_from(["%s/\0", 'a"\0/b'])), max_size=3, unique=True))
+    return [
+        AttachmentResult(
+            pod="default/pod",
+            nad_key=key,
+            network="net",
+            topology="layer2",
+            node="node",
+            interface=draw(st.one_of(texts, st.sampled_from(["\0", "%", '"\0']))),
+            mac=mac_from_identity(draw(texts)),
+            addresses=draw(tuples(interfaces())),
+            gateways=draw(st.one_of(st.just(()), st.just(("10.0.0.1",)))),
+            routes=tuple(draw(st.lists(routes(), max_size=2))),
+            mtu=draw(st.sampled_from([0, 1400])),
+        )
+        for key in keys
+    ]
+
+
+@given(results_of_pod(), entries, st.sampled_from(STYLES))
+def test_filled_in_patterns_are_what_would_be_written(
+    results: list[AttachmentResult], known: dict[str, Given], style: Style
+) -> None:
+    assert network_status_of_attachments(results) == network_status_text(map(status_from_attachment, results))
+    told = {each.nad_key: given_from_result(each, known.get(each.nad_key), style) for each in results}
+    assert pod_networks_of_attachments(results, known, style) == pod_networks_text(told)
