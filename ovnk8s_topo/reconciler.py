@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Literal, NamedTuple, Self
 
 from ovnk8s_topo.backends.contract import Committed, NbBackend
@@ -163,7 +163,8 @@ class Reconciler:
         if isinstance(wanted, Plan):
             self._engine = None
             return self._commit(lambda snapshot: _pinned(wanted, snapshot), _How(wait, timeout_s, atomic))
-        return self._apply(wanted, options, _How(wait, timeout_s, atomic))
+        with paused():
+            return self._apply(wanted, options, _How(wait, timeout_s, atomic))
 
     def put(self, *objects: Object, wait: Wait = "nb", timeout_s: float | None = None) -> Result:
         """Want these objects (networks, Nodes, Pods, IPAMClaims), in the place of those of the same names.
@@ -237,7 +238,8 @@ class Reconciler:
         """
         chosen = None if networks is None else frozenset(networks)
         self._engine = None
-        return self._commit(lambda snapshot: plan_destruction(snapshot, self.owner, chosen), _How(wait, timeout_s))
+        with paused():
+            return self._commit(lambda snapshot: plan_destruction(snapshot, self.owner, chosen), _How(wait, timeout_s))
 
     def _known(self) -> Engine:
         if self._engine is None:
@@ -262,8 +264,7 @@ class Reconciler:
         def learn() -> None:
             [self._engine] = made
 
-        with ExitStack() as whole:
-            return self._commit(partial(_resting, plan_in, whole), how, learn)
+        return self._commit(plan_in, how, learn)
 
     def _follow(self, topology: Topology, event: Event, engine: Engine, how: _How) -> Result:
         """Apply a topology that differs from the last one by an event."""
@@ -273,8 +274,7 @@ class Reconciler:
             found.clear()
             if event.is_empty and engine.is_undisturbed(snapshot):
                 return engine.whole(ChangeSet())
-            with paused():
-                outcome = engine.plan(event, undo, snapshot)
+            outcome = engine.plan(event, undo, snapshot)
             if engine.options.allow_mass_delete or _is_modest(outcome.plan, topology):
                 found.append(outcome)
                 return outcome.plan
@@ -362,12 +362,6 @@ class _How(NamedTuple):
     wait: Wait
     timeout_s: float | None
     atomic: Atomic = "topology"
-
-
-def _resting(plan_in: Callable[[Snapshot], Plan], whole: ExitStack, snapshot: Snapshot) -> Plan:
-    """Plan, and let the collector rest from here to the end of `whole`."""
-    whole.enter_context(paused())
-    return plan_in(snapshot)
 
 
 def _is_modest(plan: Plan, topology: Topology) -> bool:
