@@ -92,8 +92,8 @@ class AddressPool:
         if values:
             self._cursor = values[-1] + 1
         self._owners.update(zip(values, owners, strict=False))
-        version = self.subnet.version
-        return [Address(version, value) for value in values]
+        version, new = self.subnet.version, tuple.__new__
+        return [new(Address, (version, value)) for value in values]
 
     def reserve(self, address: Address, owner: str) -> None:
         """Give `owner` this very address; the cursor stays.

@@ -141,7 +141,7 @@ def grant_addresses(pool: Pool, items: Sequence[Wanted], applicants: Mapping[str
     )
     served = ((by_owner[owner], given) for owner, given in assigned.given.items())
     return Granted(
-        {item.port: Grant(mac_of(item, given), given) for item, given in served},
+        {item.port: tuple.__new__(Grant, (mac_of(item, given), given)) for item, given in served},
         {by_owner[owner].port: why for owner, why in assigned.problems.items()},
     )
 

@@ -189,8 +189,11 @@ class _Allocator:
         self.slices[network.name] = sliced.slices
         self.faults += sliced.faults
         described = {node.name for node in self.nodes}
+        # By the name of the switch, of which all pods of a node share one: to look at every pod takes a while.
+        switch_of = BUILDERS[network.topology].switch_of
+        switches = {switch_of(network, node) for node in sliced.slices}
         for item in self.wanted[network.name]:
-            if item.pod.node not in sliced.slices:
+            if item.switch not in switches:
                 self.lose([(item, _homeless(item, described, self.topology.gaps))])
 
     def staying_slices(self, network: Layer3) -> Mapping[str, HeldSlices]:
@@ -287,14 +290,15 @@ class _Allocator:
         if not isinstance(network, Layer3):
             yield _Part(pool_of_network(network), switch_of(network, ""), self.wanted[network.name])
             return
-        wanted_on: dict[str, list[Wanted]] = {}
+        wanted_in: dict[str, list[Wanted]] = {}
         for item in self.wanted[network.name]:
-            wanted_on.setdefault(item.pod.node, []).append(item)
+            wanted_in.setdefault(item.switch, []).append(item)
         for node, slices in self.slices[network.name].items():
-            yield _Part(pool_of_node(network, slices), switch_of(network, node), wanted_on.get(node, ()))
+            switch = switch_of(network, node)
+            yield _Part(pool_of_node(network, slices), switch, wanted_in.get(switch, ()))
 
     def grant_part(self, network: Network, part: _Part) -> None:
-        wanted = [item for item in part.items if item.port not in self.lost]
+        wanted = [item for item in part.items if item.port not in self.lost] if self.lost else part.items
         applicants = self.applicants(wanted)
         granted = grant_addresses(part.pool, wanted, applicants, self.in_use(network, part))
         part.is_stale = False

@@ -102,7 +102,8 @@ class _Plug(NamedTuple):
     def of(self, pod: Pod) -> Wanted:
         network, nad_key, attachment, before, switch_of, asks = self
         port = f"{before}{names.pod_suffix(pod.namespace, pod.name)}"
-        return Wanted(network, pod, nad_key, attachment, port, switch_of(pod.node), not (asks or pod.given))
+        values = (network, pod, nad_key, attachment, port, switch_of(pod.node), not (asks or pod.given))
+        return tuple.__new__(Wanted, values)
 
 
 def _plugs(pod: Pod, networks: Mapping[str, Network]) -> Iterator[_Plug]:
