@@ -177,7 +177,7 @@ def claim_of(
 ) -> tuple[Address, ...]:
     """Return what fits best of what the pod was told and what its port has; of equals, the first."""
     if item.is_plain and held and len(held.readings) == 1:
-        return held.addresses
+        return held.readings[0][1]
     told = [item.given.addresses] if item.given and item.given.ips else []
     read = [addresses for _, addresses in held.readings] if held else []
     claims = tuple(dict.fromkeys(claim for claim in (*told, *read) if claim))

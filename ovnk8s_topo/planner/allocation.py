@@ -250,11 +250,14 @@ class _Allocator:
 
     def make_way(self, lost: Iterable[Wanted]) -> None:
         """Let all be granted again for whom lost attachments are in the way now, or no longer."""
+        places: set[tuple[str, str]] = set()
         for item in lost:
-            self.unsettle(item.network.name, item.switch)
+            places.add((item.network.name, item.switch))
             if held := self.claims.ports.get(item.port):
                 self.staying.add(held)
-                self.unsettle(held.network, held.switch)
+                places.add((held.network, held.switch))
+        for network, switch in places:
+            self.unsettle(network, switch)
 
     def unsettle(self, network: str, switch: str) -> None:
         flat = [] if network in self.slices else self.parts.get(network, [])
