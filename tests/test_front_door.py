@@ -51,7 +51,7 @@ def test_the_front_door_loads_nothing_before_it_is_needed() -> None:
 @pytest.mark.parametrize(
     ("code", "module"),
     [
-        ("from ovnk8s_topo import Layer2; Layer2(name='a', subnets='fd00::/64')", "netaddr"),
+        ("from ovnk8s_topo import Layer2; Layer2(name='a', subnets='10.0.0.0/24')", "netaddr"),
         ("from ovnk8s_topo import Pod; Pod(name='a', networks='net')", "ovnk8s_topo.spec.selection"),
         ("from ovnk8s_topo.plan import Plan; Plan('o', None, None).told", "ovnk8s_topo.told"),
         ("from ovnk8s_topo.backends import MemoryNb", "ovnk8s_topo.backends.memory"),

@@ -14,7 +14,7 @@ from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.watch import PORTS, SWITCHES
-from ovnk8s_topo.nb.ownership import marked, owned_by, uuid_of
+from ovnk8s_topo.nb.ownership import marked, owned_by, uuid_of, with_external_ids
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import OWNER_KEY, Key, LogicalSwitchPort, Row
 from ovnk8s_topo.plan import Plan
@@ -162,7 +162,7 @@ class Loner:
             if len(self._marks) >= _REMEMBERED:
                 self._marks.clear()
             known = self._marks[id(before)] = before, {**before, OWNER_KEY: self.owner}
-        return replace(row, external_ids=known[1])
+        return with_external_ids(row, known[1])
 
 
 def _unit_of(item: Wanted) -> Unit:

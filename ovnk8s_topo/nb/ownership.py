@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from ovnk8s_topo.nb.rowset import RowSet, Stored
-from ovnk8s_topo.nb.tables import OWNER_KEY, ROW_TYPES, TABLES, Key, Row
+from ovnk8s_topo.nb.tables import OWNER_KEY, ROW_TYPES, TABLES, Key, R, Row
 
 _NAMESPACE = uuid.UUID("6f7666b8-7473-5f74-906f-6f766e6b3873")
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -41,12 +41,15 @@ def marked_rows(rows: Iterable[Row], owner: str) -> Iterator[Row]:
         if (external_ids := with_mark.get(id(before))) is None:
             external_ids = with_mark[id(before)] = {**before, OWNER_KEY: owner}
             unmarked.append(before)
-        yield _with_external_ids(row, external_ids)
+        yield with_external_ids(row, external_ids)
 
 
-def _with_external_ids(row: Row, external_ids: Mapping[str, str]) -> Row:
-    # As dataclasses.replace does, in a third of the time: every row of a plan comes by here.
-    made: Row = object.__new__(type(row))
+def with_external_ids(row: R, external_ids: Mapping[str, str]) -> R:
+    """Return the row with other external_ids.
+
+    As dataclasses.replace does, in a third of the time: every row of a plan comes by here.
+    """
+    made: R = object.__new__(type(row))
     for read, write in _slots_of(row.TABLE.name):
         write(made, read(row))
     object.__setattr__(made, "external_ids", external_ids)
