@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.servers import operations_in
+from ovnk8s_topo.nb.tables import TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ CHILDREN = ("ports", "gateway_chassis")
 def wanted(file: str) -> dict[str, Wanted]:
     """Return the rows that the operations in a file insert, by uuid; whatever is referred to comes first."""
     inserts = [operation for operation in operations_in(file) if operation["op"] == "insert"]
-    plain = {str(insert["uuid"]): (str(insert["table"]), _columns(insert["row"])) for insert in inserts}
+    plain = {
+        str(insert["uuid"]): (str(insert["table"]), _columns(str(insert["table"]), insert["row"])) for insert in inserts
+    }
     holders = {
         child.uuid: (Ref(uuid), column)
         for uuid, (_, columns) in plain.items()
@@ -54,8 +57,13 @@ def wanted(file: str) -> dict[str, Wanted]:
     return {uuid: Wanted(table, uuid, columns, holders.get(uuid)) for uuid, (table, columns) in plain.items()}
 
 
-def _columns(row: Any) -> dict[str, Any]:
-    return {column: _plain(value) for column, value in row.items()}
+def _columns(table: str, row: Any) -> dict[str, Any]:
+    # A set of one element is written as that element (RFC 7047 section 5.1).
+    sets = {column.name for column in TABLES[table].columns.values() if column.shape == "set"}
+    plain = {column: _plain(value) for column, value in row.items()}
+    return {
+        column: [value] if column in sets and not isinstance(value, list) else value for column, value in plain.items()
+    }
 
 
 def _plain(value: Any) -> Any:
