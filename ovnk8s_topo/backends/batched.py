@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ovnk8s_topo.backends.attempts import Attempts, Base, Carrier, Decision, Done, Pending, Refusal, Way, refusal_of
 from ovnk8s_topo.backends.contract import Cut
 from ovnk8s_topo.backends.operations import Joined, Operation
-from ovnk8s_topo.backends.ops import encode
+from ovnk8s_topo.backends.ops import encode, operations
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import ChangeSet, Insert, is_done
 from ovnk8s_topo.errors import RowError, TopoError
@@ -85,15 +85,15 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
         waiting: deque[_Sent] = deque()
         answers: list[Any] | None = []
         for part in parts:
-            operations = encode(part, base.snapshot, base.schema, checked=True)
+            made = operations(part, base.snapshot, base.schema, checked=True)
             also = self.also(base) if part is parts[-1] else []
-            if not (operations or also):
+            if not (len(made) or also):
                 continue  # nothing of it that this server knows
-            pending = carrier.send(Joined(operations, also), self.deadline)
+            pending = carrier.send(Joined(made, also), self.deadline)
             if pending is None:
                 answers = None
                 break
-            waiting.append(_Sent(pending, part, len(operations)))
+            waiting.append(_Sent(pending, part, len(made)))
             if len(waiting) == _ON_THEIR_WAY and self.collect(waiting.popleft(), carrier) is None:
                 answers = None
                 break

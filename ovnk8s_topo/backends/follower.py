@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base
-from ovnk8s_topo.backends.operations import Operations
-from ovnk8s_topo.backends.port_ops import Echo, OneRow
+from ovnk8s_topo.backends.operations import Operations, texts_of
+from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -138,10 +138,8 @@ class Follower:
     def prepare(self, operations: Operations) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
         number = next(self._numbers)
-        if isinstance(operations, OneRow):
-            text = f'{{"method":"transact","params":["{DATABASE}",{operations.text}],"id":{number}}}'
-            return number, text.encode("ascii")
-        return number, request("transact", [DATABASE, *operations], number)
+        text = ",".join([f'"{DATABASE}"', *texts_of(operations)])
+        return number, f'{{"method":"transact","params":[{text}],"id":{number}}}'.encode("ascii")
 
     def start(self, number: int, message: bytes, echo: Echo | None = None) -> Pending:
         """Send a transaction.

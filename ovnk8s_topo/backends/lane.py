@@ -7,13 +7,12 @@ last byte was not applied, for the server acts on whole messages only.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.follower import Pending
-from ovnk8s_topo.backends.operations import Operations
+from ovnk8s_topo.backends.operations import Operations, texts_of, to_text
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.schema import DATABASE
 from ovnk8s_topo.errors import BackendUnavailable
@@ -26,8 +25,6 @@ _MOST_UNSENT = 1 << 20
 
 _CONNECTING_S = 0.1
 """How long one look at a connection that is being made may take."""
-
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Lane:
@@ -126,7 +123,7 @@ class Lane:
 
     def _handle(self, wire: Wire, message: Any) -> None:
         if message.get("method") == "echo":
-            wire.write(_encode({"id": message.get("id"), "result": message.get("params"), "error": None}).encode())
+            wire.write(to_text({"id": message.get("id"), "result": message.get("params"), "error": None}).encode())
         elif pending := self._pending.pop(message.get("id"), None):
             self.was_answered = True
             pending.answered(message.get("result"), message.get("error"))
@@ -144,7 +141,7 @@ _END = b"]}"
 def _pieces(number: int, operations: Operations) -> Iterator[bytes]:
     """Yield a request of RFC 7047 section 4.1.3, encoded some operations at a time."""
     yield f'{{"id":{number},"method":"transact","params":["{DATABASE}"'.encode()
-    rest = iter(operations)
+    rest = texts_of(operations)
     while some := list(itertools.islice(rest, _PIECE)):
-        yield ("," + _encode(some)[1:-1]).encode()
+        yield f",{','.join(some)}".encode()
     yield _END

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from ovnk8s_topo.backends.schema import GLOBAL
 from ovnk8s_topo.nb.columns import Column, Value
@@ -22,6 +23,24 @@ class Operations(Protocol):
     def __iter__(self) -> Iterator[Operation]: ...
 
 
+@runtime_checkable
+class Texts(Protocol):
+    """Operations that can be had as JSON texts, for less than making them and their texts then."""
+
+    def texts(self) -> Iterator[str]:
+        """Yield the texts, of one operation or, joined by commas, of several."""
+        ...
+
+
+to_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+"""Returns JSON as text."""
+
+
+def texts_of(operations: Operations) -> Iterator[str]:
+    """Return operations as JSON texts."""
+    return operations.texts() if isinstance(operations, Texts) else map(to_text, operations)
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """Operations, and some more behind them."""
@@ -34,6 +53,10 @@ class Joined:
 
     def __iter__(self) -> Iterator[Operation]:
         return chain(self.first, self.more)
+
+    def texts(self) -> Iterator[str]:
+        """Yield the same as JSON texts."""
+        return chain(texts_of(self.first), texts_of(self.more))
 
 
 def confirmation(*, exists: bool = True) -> list[Operation]:

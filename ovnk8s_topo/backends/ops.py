@@ -10,19 +10,30 @@ so the order of the rest is for the reader only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from itertools import chain
+from typing import cast
 
-from ovnk8s_topo.backends.operations import Operation, Operations, map_json, to_json, uuid_set, wait, where_uuid
+from ovnk8s_topo.backends.new_rows import NewRows
+from ovnk8s_topo.backends.operations import (
+    Operation,
+    Operations,
+    map_json,
+    to_json,
+    to_text,
+    uuid_set,
+    wait,
+    where_uuid,
+)
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, PutKeys, Update
 from ovnk8s_topo.errors import Problem, RowError
 from ovnk8s_topo.nb.check import check_rows, check_value, is_plain
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import Key, Row, Table, reader_of
+from ovnk8s_topo.nb.tables import Key, Row, Table
 
 
 @dataclass(slots=True)
@@ -50,19 +61,6 @@ class _Mutation:
         return {"op": "mutate", "table": self.table, "where": where_uuid(uuid), "mutations": mutations}
 
 
-class _Writer(NamedTuple):
-    """How a new row of one table is written.
-
-    read     returns the values of the columns that are written
-    columns  name, default, and what makes JSON of any other value
-    lacking  columns that the server does not have
-    """
-
-    read: Callable[[Row], tuple[Any, ...]]
-    columns: tuple[tuple[str, Value, Callable[[Row, Any], object]], ...]
-    lacking: tuple[Column, ...]
-
-
 class _Transaction:
     def __init__(self, changes: ChangeSet, actual: Snapshot, schema: Schema, *, checked: bool = False) -> None:
         self.changes, self.actual, self.schema, self.checked = changes, actual, schema, checked
@@ -74,8 +72,7 @@ class _Transaction:
         self.guarded: dict[str, _Guard] = {}
         self.updated: dict[str, dict[str, object]] = {}
         self.mutated: dict[str, _Mutation] = {}
-        self.writers: dict[str, _Writer] = {}
-        self.maps: dict[int, object] = {}
+        self.rows = NewRows(schema, self.json)
         self.collect()
         self.unindexed = [change for change in self.inserts if _has_no_index(change.row.TABLE)]
 
@@ -86,7 +83,16 @@ class _Transaction:
     def __iter__(self) -> Iterator[Operation]:
         yield from self.name_guards()
         yield from self.guards()
+        yield from map(self.insert_json, self.inserts)
         yield from self.writes()
+        if self.problems:
+            raise RowError(self.problems)
+
+    def texts(self) -> Iterator[str]:
+        """Yield the same as JSON texts."""
+        yield from map(to_text, chain(self.name_guards(), self.guards()))
+        yield from map(self.insert_text, self.inserts)
+        yield from map(to_text, self.writes())
         if self.problems:
             raise RowError(self.problems)
 
@@ -107,43 +113,17 @@ class _Transaction:
 
     # What is to be done, collected per row ---------------------------------------------------------------------
 
-    def content(self, change: Insert) -> dict[str, object]:
-        """Return a new row as JSON."""
+    def check_insert(self, change: Insert) -> None:
+        """Refuse a new row: with all others that the schema does not allow, or for what the server lacks."""
         row, table = change.row, change.row.TABLE
-        content: dict[str, object] = {}
-        writer = self.writers.get(table.name) or self.writer(table)
-        for (name, default, json), value in zip(writer.columns, writer.read(row), strict=True):
-            if value != default:
-                content[name] = json(row, value)
-        for column in writer.lacking:
+        if not (self.checked or is_plain(row)):
+            if problems := check_rows(change.row for change in self.inserts):
+                raise RowError(problems)
+            self.checked = True
+        for column in self.rows.lacking(table):
             self.known(row, column, row.get(column.name))
         if table.name not in self.schema.tables:
             self.refuse(row, "", row.key.name, f"the server's schema {self.schema.version} has no such table")
-        for holding, held in self.children.get(change.uuid, {}).items():
-            content[holding] = uuid_set(held)
-        return content
-
-    def writer(self, table: Table) -> _Writer:
-        """Return how new rows of a table are written, found out once."""
-        written = [column for column in table.written if self.schema.has(table.name, column.name)]
-        writer = self.writers[table.name] = _Writer(
-            reader_of(column.name for column in written),
-            tuple((column.name, column.default, self.json_of(column)) for column in written),
-            tuple(column for column in table.written if not self.schema.has(table.name, column.name)),
-        )
-        return writer
-
-    def json_of(self, column: Column) -> Callable[[Row, Any], object]:
-        if column.refers:
-            return lambda row, value: self.json(row, column, value)
-        match column.shape:
-            case "map":
-                return lambda _, value: self.map_json(value)
-            case "set":
-                # One element stands for itself, as it does in what servers write.
-                return lambda _, value: ["set", sorted(value)] if len(value) > 1 else next(iter(value))
-            case _:
-                return lambda _, value: value
 
     def update(self, change: Update) -> None:
         self.guard(change.stored)
@@ -243,25 +223,29 @@ class _Transaction:
             columns = guard.columns or {"_uuid": ["uuid", uuid]}
             yield wait(guard.table, where_uuid(uuid), sorted(columns), [columns])
 
+    def insert_json(self, change: Insert) -> Operation:
+        self.check_insert(change)
+        held = {column: uuid_set(uuids) for column, uuids in self.children.get(change.uuid, {}).items()}
+        row = {**self.rows.json(change.row), **held}
+        return {"op": "insert", "table": change.row.TABLE.name, "uuid": change.uuid, "row": row}
+
+    def insert_text(self, change: Insert) -> str:
+        self.check_insert(change)
+        members = self.rows.members(change.row)
+        if change.uuid in self.children:
+            held = self.children[change.uuid].items()
+            members += [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in held]
+        table = change.row.TABLE.name
+        return f'{{"op":"insert","table":"{table}","uuid":"{change.uuid}","row":{{{",".join(members)}}}}}'
+
     def writes(self) -> Iterator[Operation]:
         tables = {change.stored.uuid: change.key.table for change in self.changes if not isinstance(change, Insert)}
-        for insert in self.inserts:
-            if not (self.checked or is_plain(insert.row)):
-                self.check_inserts()
-            content = self.content(insert)
-            yield {"op": "insert", "table": insert.row.TABLE.name, "uuid": insert.uuid, "row": content}
         for uuid, row in self.updated.items():
             yield {"op": "update", "table": tables[uuid], "where": where_uuid(uuid), "row": row}
         yield from (mutation.operation(uuid) for uuid, mutation in self.mutated.items())
         for change in self.changes:
             if isinstance(change, Delete):
                 yield {"op": "delete", "table": change.key.table, "where": where_uuid(change.stored.uuid)}
-
-    def check_inserts(self) -> None:
-        """Refuse values that the schema does not allow, all of them at once."""
-        if problems := check_rows(change.row for change in self.inserts):
-            raise RowError(problems)
-        self.checked = True
 
     # Values ----------------------------------------------------------------------------------------------------
 
@@ -277,7 +261,7 @@ class _Transaction:
 
     def json(self, row: Row, column: Column, value: Value) -> object:
         if column.shape == "map":
-            return self.map_json(cast(Mapping[str, str], value))
+            return self.rows.map_json(cast(Mapping[str, str], value))
         if not column.refers:
             return to_json(column, value)
         names = cast(frozenset[str], value) if column.shape == "set" else {cast(str, value)} - {None}
@@ -285,12 +269,6 @@ class _Transaction:
         for name in sorted(name for name, uuid in uuids.items() if not uuid):
             self.refuse(row, column.name, name, f"must name a row of {column.refers}")
         return to_json(column, value, uuids)
-
-    def map_json(self, value: Mapping[str, str]) -> object:
-        """Return a map as JSON, once for all rows that share it; while the changes live, no other has its id."""
-        if (known := self.maps.get(id(value))) is None:
-            known = self.maps[id(value)] = map_json(value)
-        return known
 
     @cached_property
     def new_uuids(self) -> dict[Key, str]:

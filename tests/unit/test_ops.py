@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
 
-from ovnk8s_topo.backends.operations import Operation, confirmation
+from ovnk8s_topo.backends.operations import Operation, confirmation, texts_of
 from ovnk8s_topo.backends.ops import encode, operations
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.diff import (
@@ -68,6 +69,7 @@ def ops(*changes: Change, actual: Snapshot = EVERYTHING, schema: Schema = FULL) 
     found = list(made)
     assert len(made) == len(found)
     assert found == list(made) == encode(ChangeSet(changes), actual, schema)
+    assert found == json.loads(f"[{','.join(texts_of(made))}]")
     return found
 
 

@@ -1,0 +1,133 @@
+"""New rows as JSON: as values for whoever runs operations, as text for whoever sends them.
+
+Law: the text is that of the values. Nearly all that a bulk apply sends are new rows, and to make values first and their
+text then takes three times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, NamedTuple
+
+from ovnk8s_topo.backends.operations import map_json, to_text
+from ovnk8s_topo.backends.schema import Schema
+from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.tables import Row, Table, reader_of
+
+Names = Callable[[Row, Column, Value], object]
+"""Gives the uuids that stand for the names in a column of a row, as JSON."""
+
+
+class _Column(NamedTuple):
+    """How one column is written, unless it holds its default.
+
+    label       its name as text, with the colon
+    json, text  make them of a value; None where names of other rows stand for their uuids
+    """
+
+    column: Column
+    label: str
+    default: Value
+    json: Callable[[Any], object] | None
+    text: Callable[[Any], str] | None
+
+
+class _Writer(NamedTuple):
+    """How a new row of one table is written.
+
+    read     returns the values of the columns that are written
+    lacking  columns that the server does not have
+    """
+
+    read: Callable[[Row], tuple[Any, ...]]
+    columns: tuple[_Column, ...]
+    lacking: tuple[Column, ...]
+
+
+class NewRows:
+    """Writes new rows for a server that has the columns of `schema`. While it lives, so must the rows."""
+
+    def __init__(self, schema: Schema, names: Names) -> None:
+        self._schema, self._names = schema, names
+        self._writers: dict[str, _Writer] = {}
+        self._maps: dict[int, object] = {}
+        self._map_texts: dict[int, str] = {}
+
+    def json(self, row: Row) -> dict[str, object]:
+        """Return a row as JSON, without its children."""
+        writer = self._writer(row.TABLE)
+        return {
+            column.name: json(value) if json else self._names(row, column, value)
+            for (column, _, default, json, _), value in zip(writer.columns, writer.read(row), strict=True)
+            if value != default
+        }
+
+    def members(self, row: Row) -> list[str]:
+        """Return the same as the texts of the object's members."""
+        writer = self._writer(row.TABLE)
+        return [
+            label + (text(value) if text else to_text(self._names(row, column, value)))
+            for (column, label, default, _, text), value in zip(writer.columns, writer.read(row), strict=True)
+            if value != default
+        ]
+
+    def lacking(self, table: Table) -> tuple[Column, ...]:
+        """Return the columns that the server does not have."""
+        return self._writer(table).lacking
+
+    def map_json(self, value: Mapping[str, str]) -> object:
+        """Return a map as JSON, once for all rows that share it; while they live, no other has its id."""
+        if (known := self._maps.get(id(value))) is None:
+            known = self._maps[id(value)] = map_json(value)
+        return known
+
+    def map_text(self, value: Mapping[str, str]) -> str:
+        """Return a map as text, once for all rows that share it."""
+        if (known := self._map_texts.get(id(value))) is None:
+            pairs = ",".join([f"[{quoted(key)},{quoted(value[key])}]" for key in sorted(value)])
+            known = self._map_texts[id(value)] = f'["map",[{pairs}]]'
+        return known
+
+    def _writer(self, table: Table) -> _Writer:
+        """Return how new rows of a table are written, found out once."""
+        writer = self._writers.get(table.name)
+        if writer is None:
+            written = [column for column in table.written if self._schema.has(table.name, column.name)]
+            writer = self._writers[table.name] = _Writer(
+                reader_of(column.name for column in written),
+                tuple(self._column(column) for column in written),
+                tuple(column for column in table.written if not self._schema.has(table.name, column.name)),
+            )
+        return writer
+
+    def _column(self, column: Column) -> _Column:
+        json, text = (None, None) if column.refers else self._ways(column)
+        return _Column(column, f'"{column.name}":', column.default, json, text)
+
+    def _ways(self, column: Column) -> tuple[Callable[[Any], object], Callable[[Any], str]]:
+        match column.shape, column.base:
+            case "map", _:
+                return self.map_json, self.map_text
+            case "set", _:
+                return _set_json, _set_text
+            case "scalar", "string":
+                return _itself, quoted
+            case _:
+                return _itself, to_text
+
+
+def _itself(value: object) -> object:
+    return value
+
+
+def _set_json(value: frozenset[str]) -> object:
+    # One element stands for itself, as it does in what servers write (RFC 7047 section 5.1).
+    return ["set", sorted(value)] if len(value) > 1 else next(iter(value))
+
+
+def _set_text(value: frozenset[str]) -> str:
+    if len(value) > 1:
+        return f'["set",[{",".join(map(quoted, sorted(value)))}]]'
+    (text,) = value
+    return quoted(text)
