@@ -220,8 +220,9 @@ class Line:
         if self._reading.acquire(blocking=False):
             before = self._received()
             self._read(0, timers=False)
-            if self._received() - before >= _MUCH:
-                # It may be the beginning of more that the server could not get rid of.
+            if self._received() - before >= _MUCH and not self._lanes:
+                # It may be the beginning of more that the server could not get rid of. While a lane is at work it is
+                # what holds the server off, and nobody waits for a server that has its hands full.
                 with self._lock:
                     self._follower.catch_up()
 

@@ -147,6 +147,20 @@ def test_readers_get_snapshots_while_a_lane_is_busy(local_ovn_nb: LocalOvn, lane
         assert ports_of(nb) == PORTS + 3
 
 
+def test_readers_do_not_wait_for_a_server_that_was_held_off(local_ovn_nb: LocalOvn) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        reconcile(nb, network("b", 3))
+        read(nb)
+        with nb._line._lane():
+            time.sleep(0.1)  # for the server to answer at length
+            local_ovn_nb.freeze()
+            for _ in range(20):
+                with ends_by(0):
+                    assert names(nb.snapshot(timeout_s=0.2), "Logical_Switch") == ["b"]
+            local_ovn_nb.thaw()
+        assert ports_of(nb) == 3
+
+
 def test_two_lanes_at_once(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
     with connected(DirectNb, local_ovn_nb.nb) as nb:
         failures: list[BaseException] = []

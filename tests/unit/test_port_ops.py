@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnk8s_topo.backends.ops import encode
+from ovnk8s_topo.backends.operations import texts_of
+from ovnk8s_topo.backends.ops import encode, operations
 from ovnk8s_topo.backends.port_ops import OneRow, PortEncoder
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, row_change
 from ovnk8s_topo.backends.schema import Schema
@@ -52,6 +53,7 @@ def encoded(change: Insert | Delete, actual: Snapshot) -> OneRow:
     found = PortEncoder().encode(changes, actual, FULL)
     assert found is not None
     assert list(found) == json.loads(json.dumps(encode(changes, actual, FULL)))
+    assert list(found) == json.loads(f"[{','.join(texts_of(operations(changes, actual, FULL)))}]")
     assert (len(found), found[0]) == (3, next(iter(found)))
     return found
 
