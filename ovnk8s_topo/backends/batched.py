@@ -17,6 +17,7 @@ from ovnk8s_topo.backends.contract import Cut
 from ovnk8s_topo.backends.operations import Joined, Operation
 from ovnk8s_topo.backends.ops import encode, operations
 from ovnk8s_topo.backends.schema import Schema
+from ovnk8s_topo.changes import Change
 from ovnk8s_topo.diff import ChangeSet, Insert, is_done
 from ovnk8s_topo.errors import RowError, TopoError
 from ovnk8s_topo.nb.check import check_rows
@@ -66,8 +67,7 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
 
     def attempt(self, base: Base[Snapshot]) -> Done[Snapshot, ChangeSet] | None:
         """Try once; None if some batches must be tried again."""
-        self.written += [part for part in self.unanswered if is_done(part, base.snapshot)]
-        self.unanswered.clear()
+        self.find_late(base.snapshot)
         self.refusals.clear()
         parts = batches_of(self.decision.decided(base.snapshot), self.cut, base.snapshot, base.schema)
         if self.written and not parts:
@@ -79,6 +79,22 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
             # The later ones may only be what the first has led to.
             self.refused(*self.refusals[0])
         return None if answers is None else Done(joined(self.written), self.decision.attempts, base, answers)
+
+    def find_late(self, actual: Snapshot) -> None:
+        """Note the batches without an answer that are through after all.
+
+        A server may come to them long after their connection broke, so the others are looked for again in the next
+        attempt. By then one may have been made anew: of each change only the first that is known to be made counts.
+        """
+        late, self.unanswered = self.unanswered, []
+        known = {_place(change) for part in self.written for change in part} if late else set()
+        for part in late:
+            if not is_done(part, actual):
+                self.unanswered.append(part)
+                continue
+            new = tuple(change for change in part if _place(change) not in known)
+            known |= set(map(_place, new))
+            self.written += [ChangeSet(new, part.uuids)] if new else []
 
     def send(self, parts: Sequence[ChangeSet], base: Base[Snapshot], carrier: Carrier) -> list[Any] | None:
         """Send one batch after the other; return the answers to what was added, None if one did not get through."""
@@ -114,6 +130,11 @@ class BatchedAttempts(Attempts[Snapshot, ChangeSet]):
             return None
         self.written.append(sent.changes)
         return reply[sent.operations :]
+
+
+def _place(change: Change) -> tuple[type[Change], str]:
+    """Return what a change does to which row."""
+    return type(change), change.uuid if isinstance(change, Insert) else change.stored.uuid
 
 
 def attempts(
