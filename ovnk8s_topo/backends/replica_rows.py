@@ -17,7 +17,7 @@ from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
-from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of
+from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of, row_from_values
 
 Json = dict[str, Any]
 """A <row> of RFC 7047 section 5.1; columns that hold their default may be missing."""
@@ -46,13 +46,6 @@ _NAMING: Mapping[str, tuple[str, ...]] = {
     for name in TABLES
 }
 """Table -> the tables whose rows name rows of it."""
-
-
-_UNSAID: Mapping[str, Json] = {
-    name: {column.name: column.default for column in table.columns.values() if column.shape == "scalar"}
-    for name, table in TABLES.items()
-}
-"""Table -> what its scalars hold when the server does not say; the other kinds are empty, as in new rows of ours."""
 
 
 class Astray(Exception):
@@ -188,7 +181,7 @@ class ReplicaRows(LiveRows[str]):
         if TABLES[table].parent:
             holders = tuple(sorted(self.holders.get(uuid)))
             values["parent"] = self._name(holders[0]) or "" if holders else ""
-        stored = self._decoded[uuid] = Stored(uuid, ROW_TYPES[table](**values), holders)
+        stored = self._decoded[uuid] = Stored(uuid, row_from_values(ROW_TYPES[table], values), holders)
         return stored
 
     def shows(self, uuid: str, row: Row) -> bool:
@@ -197,14 +190,15 @@ class ReplicaRows(LiveRows[str]):
         holders = self.holders.get(uuid)
         if content is None or len(holders) > 1:
             return super().shows(uuid, row)
-        values = {**row.TABLE.unset, **self._values(row.TABLE, _from_text(content))}
+        values = self._values(row.TABLE, _from_text(content))
         if tuple(map(values.__getitem__, row.TABLE.columns)) != row.TABLE.content(row):
             return False
         parent = row.parent_key
         return parent is None or parent.name == next((self._name(holder) or "" for holder in holders), "")
 
     def _values(self, table: Table, row: Json) -> dict[str, Any]:
-        values, readers = dict(_UNSAID[table.name]), _READERS[table.name]
+        # What the server does not say holds its default.
+        values, readers = dict(table.unset), _READERS[table.name]
         for name, datum in row.items():
             read = readers[name]
             values[name] = self._names(table.columns[name], datum) if read is None else read(datum)

@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -26,7 +26,7 @@ from ovnk8s_topo.live.roll import Event, Roll
 from ovnk8s_topo.live.standing import Open, Step, is_shared
 from ovnk8s_topo.live.telling import plan_to_tell
 from ovnk8s_topo.live.watch import PORTS
-from ovnk8s_topo.nb.ownership import marked
+from ovnk8s_topo.nb.ownership import marked, marked_rows
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.plan import Plan
@@ -141,6 +141,15 @@ class Engine:
         for uuid in uuids:
             yield uuid, self._is_as_planned(uuid, made.get(uuid), snapshot), made.get(uuid)
 
+    def _found(self, changed: Container[str]) -> Iterator[tuple[str, Row]]:
+        """Yield the rows that the last plan of everything has found as it wants them, by uuid.
+
+        changed  what has changed since
+        """
+        uuids, rows = self.base.changes.uuids, self.base.desired.rows
+        kept = [key for key in rows if key in uuids and uuids[key] not in changed]
+        return zip((uuids[key] for key in kept), marked_rows((rows[key] for key in kept), self.owner), strict=True)
+
     def _is_as_planned(self, uuid: str, row: Row | None, snapshot: Snapshot) -> bool:
         """Whether a row is as the last plan wants it.
 
@@ -254,13 +263,14 @@ class Engine:
         if changed is None:
             return False
         if self.memory is None:
-            # What our own commit has written need not be looked at twice.
+            # What our own commit has written, or the plan has found as it shall be, need not be looked at twice.
             compared = list(self._compared(changed, snapshot))
+            known = {uuid: row for uuid, is_as_planned, row in compared if is_as_planned and row}
+            known.update(self._found(changed))
             changed = frozenset(uuid for uuid, is_as_planned, _ in compared if not is_as_planned)
-            made = {uuid: row for uuid, is_as_planned, row in compared if is_as_planned and row}
             self.memory = Memory.of(self.base, self.roll)
             self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
-            self.still_open = self.memory.read(self.still_open, snapshot, made, prune=self.options.prune)
+            self.still_open = self.memory.read(self.still_open, snapshot, known, prune=self.options.prune)
             self.everything = self.memory.watch.misses_any
             self.loner = Loner(self.base, self.roll, self.memory)
         self._take_in(changed, self.memory, snapshot)

@@ -40,12 +40,12 @@ class Memory:
         watch = Watch(standing, occupancy, plan.owner, roll.by_prefix)
         return cls(plan, standing, occupancy, watch, Shelves(roll, standing, occupancy))
 
-    def read(self, still_open: Open, snapshot: Snapshot, made: Mapping[str, Row], *, prune: bool) -> Open:
+    def read(self, still_open: Open, snapshot: Snapshot, known: Mapping[str, Row], *, prune: bool) -> Open:
         """Read the whole database; return what is still open, network by network.
 
-        made  see `Watch.read_all`
+        known  see `Watch.read_all`
         """
-        unwanted = frozenset(self.watch.read_all(snapshot, made, self.plan.desired.grants))
+        unwanted = frozenset(self.watch.read_all(snapshot, known, self.plan.desired.grants))
         stale = unwanted if prune else unwanted & still_open.stale
         topology, desired = self.plan.topology, self.plan.desired
         nodes = [node.name for node in topology.nodes]

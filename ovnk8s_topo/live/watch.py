@@ -57,14 +57,14 @@ class Watch:
         self.arrived: dict[str, tuple[Row, Held | None]] = {}
         self.known: dict[str, Key] = {}
 
-    def read_all(self, snapshot: Snapshot, made: Mapping[str, Row], grants: Mapping[str, Grant]) -> Iterator[str]:
+    def read_all(self, snapshot: Snapshot, known: Mapping[str, Row], grants: Mapping[str, Grant]) -> Iterator[str]:
         """Read every row; yield the uuids of those of ours that nobody wants.
 
-        made    uuid -> row of those that the plan has made and that are as it made them: they need not be read
+        known   uuid -> row of those that are as the plan wants them: they need not be read
         grants  port name -> what it was made for
         """
         for uuid in snapshot.rows:
-            row = made.get(uuid)
+            row = known.get(uuid)
             held = held_by_plan(row, grants) if row else None
             stored = None if row else snapshot.rows[uuid]
             key = self.known[uuid] = row.key if row else cast(Stored, stored).key

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import lru_cache
-from typing import Any
 
 from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.nb.tables import Copp, LoadBalancerGroup, LogicalSwitchPort, Meter, MeterBand, Row
@@ -61,6 +59,7 @@ def pod_port_row(
     options = {"requested-chassis": pod.node}
     if pod.uid:
         options["iface-id-ver"] = pod.uid
+    # As `row_from_values`, without a dictionary: one for every pod.
     row = object.__new__(LogicalSwitchPort)
     _put_name(row, port or names.pod_port(nad_key, pod.namespace, pod.name))
     _put_parent(row, switch)
@@ -73,15 +72,11 @@ def pod_port_row(
     return row
 
 
-# A frozen dataclass looks up each of its fields by name to set it, which takes as long as all the rest of a port that
-# a pod has. Its slots take the values directly.
-_SLOTS: dict[str, Any] = {
-    column.name: getattr(LogicalSwitchPort, column.name).__set__ for column in fields(LogicalSwitchPort)
-}
-_put_name, _put_parent = _SLOTS.pop("name"), _SLOTS.pop("parent")
-_put_addresses, _put_port_security = _SLOTS.pop("addresses"), _SLOTS.pop("port_security")
-_put_options, _put_external_ids = _SLOTS.pop("options"), _SLOTS.pop("external_ids")
-_UNSET = tuple((put, LogicalSwitchPort.TABLE.unset[name]) for name, put in _SLOTS.items())
+_PUTS = dict(LogicalSwitchPort.TABLE.puts)
+_put_name, _put_parent = _PUTS.pop("name"), _PUTS.pop("parent")
+_put_addresses, _put_port_security = _PUTS.pop("addresses"), _PUTS.pop("port_security")
+_put_options, _put_external_ids = _PUTS.pop("options"), _PUTS.pop("external_ids")
+_UNSET = tuple((put, LogicalSwitchPort.TABLE.unset[name]) for name, put in _PUTS.items())
 
 
 @lru_cache(maxsize=1024)
