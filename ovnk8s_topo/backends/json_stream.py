@@ -158,11 +158,27 @@ class MessageStream:
     def _array(self) -> Generator[None, None, list[Any]]:
         members: list[Any] = []
         self._at += 1
+        self._run(members)
         while (yield from self._mark()) != "]":
             members.append((yield from self._value("")))
             yield from self._separator("]")
+            self._run(members)
         self._at += 1
         return members
+
+    def _run(self, members: list[Any]) -> None:
+        """Read members that stand there whole, each with nothing but a comma behind it: the results of most servers."""
+        text, at = self._text, self._at
+        try:
+            while True:
+                value, end = _scan(text, at)
+                if not text.startswith(",", end):
+                    break
+                members.append(value)
+                at = end + 1
+        except json.JSONDecodeError:
+            pass
+        self._at = at
 
     def _object(self, name: str) -> Generator[None, None, dict[str, Any]]:
         """Read an object; members that are called by a uuid are rows of the table `name`, and go to `keep`."""
