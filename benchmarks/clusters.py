@@ -7,8 +7,7 @@ from typing import Literal
 
 from ovnk8s_topo import Layer2, Layer3, Localnet, Node, Pod, Topology
 from ovnk8s_topo.diff import Rules, apply_changes, diff
-from ovnk8s_topo.nb.ownership import marked
-from ovnk8s_topo.nb.rowset import RowSet, Snapshot
+from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.planner.desired import desired_from_topology
 
 OWNER = "benchmark"
@@ -81,9 +80,8 @@ def _node(number: int) -> str:
 
 
 def _written(topology: Topology) -> Snapshot:
-    desired = desired_from_topology(topology)
+    desired = desired_from_topology(topology, owner=OWNER)
     if desired.problems:
         raise ValueError(f"the cluster does not fit its network: {desired.problems[0]}")
-    rows = RowSet(marked(row, OWNER) for row in desired.rows.values())
     empty = Snapshot.of([])
-    return apply_changes(empty, diff(rows, empty, Rules(owner=OWNER)))
+    return apply_changes(empty, diff(desired.rows, empty, Rules(owner=OWNER)))

@@ -17,8 +17,7 @@ from benchmarks.usage import Figures
 from ovnk8s_topo import Layer2, Plan, Reconciler, Topology
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import Rules, diff
-from ovnk8s_topo.nb.ownership import marked
-from ovnk8s_topo.nb.rowset import RowSet, Snapshot
+from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.planner.desired import desired_from_topology
 
 PAIRS = (
@@ -63,9 +62,8 @@ def _pure_phases(job: Job) -> Figures:
     """Time what knows no server."""
     watch, nothing = _Watch(), Snapshot.of([])
     topology = watch("validate the topology", job.shape.topology)
-    desired = watch("plan: rows", lambda: desired_from_topology(topology))
-    rows = RowSet(marked(row, OWNER) for row in desired.rows.values())
-    changes = watch("diff", lambda: diff(rows, nothing, Rules(owner=OWNER)))
+    desired = watch("plan: rows", lambda: desired_from_topology(topology, owner=OWNER))
+    changes = watch("diff", lambda: diff(desired.rows, nothing, Rules(owner=OWNER)))
     operations = watch("encode: operations", lambda: guarded(changes, nothing))
     watch("encode: JSON", lambda: json.dumps(operations))
     plan = Plan(OWNER, changes, desired, topology=topology)

@@ -5,7 +5,7 @@ Law: desired x actual -> change set (`changes`); equal inputs give equal change 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,7 +27,7 @@ from ovnk8s_topo.changes import (
 )
 from ovnk8s_topo.errors import OwnershipError, Problem
 from ovnk8s_topo.nb.columns import Column
-from ovnk8s_topo.nb.ownership import named_owner, owned_by, uuid_of
+from ovnk8s_topo.nb.ownership import named_owner, owned_by, uuid_of, uuids_of
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored, references
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
 
@@ -58,12 +58,12 @@ _PARENTS_OF_ONE = {table.parent[0] for table in TABLES.values() if table.sole an
 _RANKS = {table: rank for rank, table in enumerate(TABLES)}
 
 
-def _in_order(keys: Iterable[Key]) -> list[Key]:
+def _in_order(keys: Iterable[Key]) -> dict[str, list[Key]]:
     """Sort keys: tables in the order in which rows are inserted, each by name."""
     by_table: dict[str, list[Key]] = {table: [] for table in TABLES}
     for key in keys:
         by_table[key.table].append(key)
-    return [key for found in by_table.values() for key in sorted(found)]
+    return {table: sorted(found) for table, found in by_table.items() if found}
 
 
 def _everything(_: Stored) -> bool:
@@ -107,10 +107,12 @@ class _Differ:
         self.problems: list[tuple[Problem, Key]] = []
         self.kept: dict[Key, Stored] = {}
         self.uuids: dict[Key, str] = {}
+        # A view of living rows takes its time to tell whether it has one: whoever asks for all gets a list.
+        self.taken: Container[str] = actual.rows if len(desired) < len(actual.rows) else frozenset(actual.rows)
 
     def run(self) -> ChangeSet:
-        for key in self.order:
-            self.choose(key)
+        for table, keys in self.order.items():
+            self.choose(table, keys)
         self.problems.sort(key=lambda found: found[1])
         deletes = self.deletes() if self.rules.prune else self.duplicates()
         changes: list[Change] = [*self.inserts(), *self.updates(), *deletes]
@@ -118,12 +120,18 @@ class _Differ:
             raise OwnershipError(*zip(*self.problems, strict=True))
         return ChangeSet(tuple(changes), self.uuids)
 
-    def choose(self, key: Key) -> None:
-        """Decide which stored row, if any, plays the part of the wanted one."""
-        candidates = self.actual.named(key)
-        if not candidates:
-            self.uuids[key] = self.new_uuid(key)
-            return
+    def choose(self, table: str, keys: Iterable[Key]) -> None:
+        """Decide which stored row, if any, plays the part of each wanted one of a table."""
+        named, uuid_from_name = self.actual.named, uuids_of(self.rules.owner, table)
+        for key in keys:
+            if candidates := named(key):
+                self.choose_among(candidates, key)
+            elif (uuid := uuid_from_name(key.name)) in self.taken:
+                self.uuids[key] = self.new_uuid(key)
+            else:
+                self.uuids[key] = uuid
+
+    def choose_among(self, candidates: Sequence[Stored], key: Key) -> None:
         shared = TABLES[key.table].mark == "shared"
         ours = [stored for stored in candidates if shared or owned_by(stored, self.rules.owner)]
         if not ours:
@@ -139,7 +147,7 @@ class _Differ:
     def new_uuid(self, key: Key) -> str:
         uuid = uuid_of(self.rules.owner, key)
         # A row that somebody has renamed still has the uuid of its old name.
-        while uuid in self.actual.rows:
+        while uuid in self.taken:
             uuid = uuid_of(self.rules.owner, Key(key.table, uuid))
         return uuid
 
@@ -151,16 +159,19 @@ class _Differ:
         parent = row.parent_key
         if parent is None:
             return ()
-        if parent not in self.uuids:
+        if (uuid := self.uuids.get(parent)) is None:
             raise ValueError(f"{row.key} wants to be in {parent}, which is not wanted")
-        return (self.uuids[parent],)
+        return (uuid,)
 
     def inserts(self) -> Iterator[Insert]:
-        missing = [(key, self.desired[key]) for key in self.order if key not in self.kept]
-        named = {target for _, row in missing if row.TABLE.references for target in references(row)}
-        for key, row in missing:
+        missing = {table: [key for key in keys if key not in self.kept] for table, keys in self.order.items()}
+        naming = (self.desired[key] for table, keys in missing.items() if TABLES[table].references for key in keys)
+        named = {target for row in naming for target in references(row)}
+        for table, keys in missing.items():
             # Rows that live only while something names them would be collected at once without a name.
-            if row.TABLE.root or row.TABLE.parent or key in named:
+            is_kept_alive = TABLES[table].root or bool(TABLES[table].parent)
+            for key in keys if is_kept_alive else filter(named.__contains__, keys):
+                row = self.desired[key]
                 yield Insert(self.uuids[key], row, self.holders(row))
 
     def updates(self) -> Iterator[Update]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ovnk8s_topo.diff import Delete, Rules, diff
 from ovnk8s_topo.errors import AllocationError, OwnershipError, Problem, PruneRefused
-from ovnk8s_topo.nb.ownership import external_ids_of, marked_set, owned_by
+from ovnk8s_topo.nb.ownership import external_ids_of, owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
 from ovnk8s_topo.plan import Plan
@@ -72,14 +72,14 @@ def unguarded_plan(
     left_alone = topology.gaps
     released_by = owner if options.prune else None
     while True:
-        desired = desired_from_topology(topology, claims, released_by=released_by, left_alone=left_alone)
+        desired = desired_from_topology(topology, claims, owner=owner, released_by=released_by, left_alone=left_alone)
         if desired.problems and not options.keep_going:
             raise AllocationError(desired.problems)
         desired = desired.without(blocked)
         covers = _unless(blocked, scope_from_gaps(desired.gaps, snapshot))
         rules = Rules(owner=owner, adopt=options.adopt, prune=options.prune, covers=covers, among=among)
         try:
-            changes = diff(marked_set(desired.rows, owner), snapshot, rules)
+            changes = diff(desired.rows, snapshot, rules)
         except OwnershipError as error:
             keys = frozenset(Key(*key) for key in error.keys)
             if not options.keep_going or keys <= blocked:

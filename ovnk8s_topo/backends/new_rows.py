@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.operations import map_json, to_text
 from ovnk8s_topo.backends.schema import Schema
+from ovnk8s_topo.nb.check import plain_kind
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.tables import Row, Table, reader_of
 
@@ -33,15 +34,30 @@ class _Column(NamedTuple):
     text: Callable[[Any], str] | None
 
 
+class _Plain(NamedTuple):
+    """How a plain value of one column is written.
+
+    kind  its type; None: none is plain
+    text  makes text of it, or a TypeError if it is wrong; None: only its default is plain
+    """
+
+    label: str
+    default: Value
+    kind: Any
+    text: Callable[[Any], str] | None
+
+
 class _Writer(NamedTuple):
     """How a new row of one table is written.
 
     read     returns the values of the columns that are written
+    plain    how all columns of a plain row are written; () if the server lacks some
     lacking  columns that the server does not have
     """
 
     read: Callable[[Row], tuple[Any, ...]]
     columns: tuple[_Column, ...]
+    plain: tuple[_Plain, ...]
     lacking: tuple[Column, ...]
 
 
@@ -72,6 +88,27 @@ class NewRows:
             if value != default
         ]
 
+    def plain_members(self, row: Row) -> list[str] | None:
+        """Return the same if the row is plainly right, as nearly all are, see `nb.check.is_plain`; else None.
+
+        The server must have all of its columns.
+        """
+        table, members = row.TABLE, list[str]()
+        plain = (self._writers.get(table.name) or self._writer(table)).plain
+        if not plain:
+            return None
+        try:
+            for (label, default, kind, text), value in zip(plain, table.content(row), strict=True):
+                if type(value) is not kind:
+                    return None
+                if value != default:
+                    if text is None:
+                        return None
+                    members.append(label + text(value))
+        except TypeError:  # a member is no text
+            return None
+        return members
+
     def lacking(self, table: Table) -> tuple[Column, ...]:
         """Return the columns that the server does not have."""
         return self._writer(table).lacking
@@ -94,16 +131,22 @@ class NewRows:
         writer = self._writers.get(table.name)
         if writer is None:
             written = [column for column in table.written if self._schema.has(table.name, column.name)]
+            lacking = tuple(column for column in table.written if not self._schema.has(table.name, column.name))
             writer = self._writers[table.name] = _Writer(
                 reader_of(column.name for column in written),
                 tuple(self._column(column) for column in written),
-                tuple(column for column in table.written if not self._schema.has(table.name, column.name)),
+                () if lacking else tuple(self._plain(column) for column in table.columns.values()),
+                lacking,
             )
         return writer
 
     def _column(self, column: Column) -> _Column:
         json, text = (None, None) if column.refers else self._ways(column)
         return _Column(column, f'"{column.name}":', column.default, json, text)
+
+    def _plain(self, column: Column) -> _Plain:
+        text = self._column(column).text if column.ours else None
+        return _Plain(f'"{column.name}":', column.default, plain_kind(column), text)
 
     def _ways(self, column: Column) -> tuple[Callable[[Any], object], Callable[[Any], str]]:
         match column.shape, column.base:

@@ -26,7 +26,6 @@ from ovnk8s_topo.live.roll import Event, Roll
 from ovnk8s_topo.live.standing import Open, Step, is_shared
 from ovnk8s_topo.live.telling import plan_to_tell
 from ovnk8s_topo.live.watch import PORTS
-from ovnk8s_topo.nb.ownership import marked, marked_rows
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.plan import Plan
@@ -146,9 +145,9 @@ class Engine:
 
         changed  what has changed since
         """
-        uuids, rows = self.base.changes.uuids, self.base.desired.rows
-        kept = [key for key in rows if key in uuids and uuids[key] not in changed]
-        return zip((uuids[key] for key in kept), marked_rows((rows[key] for key in kept), self.owner), strict=True)
+        uuids = self.base.changes.uuids
+        found = ((uuids.get(key), row) for key, row in self.base.desired.rows.items())
+        return ((uuid, row) for uuid, row in found if uuid and uuid not in changed)
 
     def _is_as_planned(self, uuid: str, row: Row | None, snapshot: Snapshot) -> bool:
         """Whether a row is as the last plan wants it.
@@ -162,7 +161,7 @@ class Engine:
             wanted = self.base.desired.rows.get(stored.key)
             if wanted is None:
                 return False
-            row = marked(wanted, self.owner)
+            row = wanted
         # Port names are unique by the schema.
         return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
 
@@ -315,7 +314,7 @@ class Engine:
         )
         if plain:
             try:
-                step = plan_attachments(gone, come, standing, ground.occupancy, self.memory.shelves.of)
+                step = plan_attachments(gone, come, standing, ground.occupancy, self.memory.shelves.of, self.owner)
             except Entangled:
                 pass
             else:
@@ -333,11 +332,10 @@ class Engine:
                 return None
             if row.parent_key and row.parent_key not in rows:
                 rows |= standing.family(row.parent_key)
-        wanted = RowSet(marked(row, self.owner) for row in rows.values())
         among = given_up(step.units, step.items, ground)
         rules = Rules(owner=self.owner, adopt=self.options.adopt, prune=True, among=among)
         try:
-            return diff(wanted, ground.snapshot, rules)
+            return diff(RowSet.by_key(rows), ground.snapshot, rules)
         except OwnershipError:
             if self.options.keep_going:
                 return None

@@ -5,7 +5,6 @@ Law: does what `attachments` and the diff would do, or nothing. What the caller 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,9 +13,9 @@ from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.watch import PORTS, SWITCHES
-from ovnk8s_topo.nb.ownership import marked, owned_by, uuid_of, with_external_ids
+from ovnk8s_topo.nb.ownership import owned_by, uuid_of
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
-from ovnk8s_topo.nb.tables import OWNER_KEY, Key, LogicalSwitchPort, Row
+from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, Grant, Unit
 from ovnk8s_topo.planner.common import pod_port_row
@@ -24,14 +23,11 @@ from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.spec import IpamClaim, Topology
 
 _REMEMBERED = 10_000
-"""Switches that are known to be as planned, and things that ports say of themselves."""
+"""Switches that are known to be as planned."""
 
 
 class Coming(NamedTuple):
-    """What one attachment gets.
-
-    row  without its owner's mark
-    """
+    """What one attachment gets."""
 
     unit: Unit
     grant: Grant
@@ -79,7 +75,6 @@ class Loner:
         self.owner, self.leftovers, self.roll, self.memory = plan.owner, plan.leftovers, roll, memory
         self._empty = Plan(plan.owner, ChangeSet(), Desired(RowSet()), plan.leftovers, roll.part((), (), ()))
         self._homes: dict[Key, tuple[Row, Stored]] = {}
-        self._marks: dict[int, tuple[Mapping[str, str], Mapping[str, str]]] = {}
 
     def come(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
         """Plan an attachment of a pod that has none yet."""
@@ -91,8 +86,8 @@ class Loner:
         uuid = uuid_of(self.owner, key)
         if uuid in snapshot.rows:
             return None
-        row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, grant.mac, grant.addresses)
-        insert = Insert(uuid, self._marked(row), (home.uuid,))
+        row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, *grant, self.owner, item.port)
+        insert = Insert(uuid, row, (home.uuid,))
         network = item.network.name
         claims = tuple(claim for claim in self.roll.ipam_claims.values() if claim.network == network)
         slices = self.memory.standing.slices.get(network, {}).get(item.pod.node)
@@ -147,22 +142,12 @@ class Loner:
             return None
         known = self._homes.get(key)
         if known is None or known[0] is not row or known[1] is not found[0]:
-            if found[0].row != marked(row, self.owner):
+            if found[0].row != row:
                 return None
             if len(self._homes) >= _REMEMBERED:
                 self._homes.clear()
             self._homes[key] = row, found[0]
         return found[0]
-
-    def _marked(self, row: LogicalSwitchPort) -> LogicalSwitchPort:
-        """Return the row as `marked` does; ports that say the same of themselves go on sharing it."""
-        before = row.external_ids
-        known = self._marks.get(id(before))
-        if known is None or known[0] is not before:
-            if len(self._marks) >= _REMEMBERED:
-                self._marks.clear()
-            known = self._marks[id(before)] = before, {**before, OWNER_KEY: self.owner}
-        return with_external_ids(row, known[1])
 
 
 def _unit_of(item: Wanted) -> Unit:

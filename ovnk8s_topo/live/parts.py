@@ -139,7 +139,7 @@ def _whole(network: Network, ground: Ground) -> Step | None:
 
 
 def _planned(topology: Topology, claims: Claims, ground: Ground) -> Desired | None:
-    desired = desired_from_topology(topology, claims, released_by=ground.owner)
+    desired = desired_from_topology(topology, claims, owner=ground.owner, released_by=ground.owner)
     return None if desired.problems or desired.gaps != ground.roll.gaps else desired
 
 

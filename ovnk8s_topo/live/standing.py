@@ -57,7 +57,7 @@ class Standing:
     """The last plan, with what is needed to replace a part of it.
 
     networks  those that are wanted now, by name; kept by somebody else
-    rows    without an owner's mark; units says what each was made for, keys which rows a unit has
+    rows    with their owner's mark; units says what each was made for, keys which rows a unit has
     items   pod -> its attachments; ports: port name -> who wants it
     members network -> its attachments; places: switch -> those in it
     bound   port name -> its IPAMClaim; texts: IPAMClaim -> its addresses

@@ -13,7 +13,7 @@ from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.occupancy import Occupancy, held_as_planned
 from ovnk8s_topo.live.standing import Standing
-from ovnk8s_topo.nb.ownership import marked, owned_by
+from ovnk8s_topo.nb.ownership import owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.planner import Grant
@@ -188,10 +188,9 @@ def is_as_wanted(family: dict[Key, Row], snapshot: Snapshot, owner: str) -> bool
     """
     key, row = next(iter(family.items()))
     found = snapshot.named(key)
-    if len(found) == 1 and len(found[0].holders) < 2 and found[0].row == marked(row, owner):
+    if len(found) == 1 and len(found[0].holders) < 2 and found[0].row == row:
         return True
     try:
-        wanted = RowSet(marked(row, owner) for row in family.values())
-        return diff(wanted, snapshot, Rules(owner=owner)).is_empty
+        return diff(RowSet.by_key(family), snapshot, Rules(owner=owner)).is_empty
     except OwnershipError:
         return False

@@ -54,10 +54,11 @@ def _are_plain(texts: Iterable[str]) -> bool:
 @cache
 def _plain_kinds(table: str) -> tuple[Any, ...]:
     """Return the type of the values of each column that can be judged at a glance; None: none can."""
-    return tuple(_plain_kind(column) for column in TABLES[table].columns.values())
+    return tuple(plain_kind(column) for column in TABLES[table].columns.values())
 
 
-def _plain_kind(column: Column) -> type | None:
+def plain_kind(column: Column) -> type | None:
+    """Return the type of a column's values if they can be judged at a glance; else None."""
     match column.shape, column.base:
         case "map", _:
             return dict

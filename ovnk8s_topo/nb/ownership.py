@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from ovnk8s_topo.nb.rowset import RowSet, Stored
-from ovnk8s_topo.nb.tables import OWNER_KEY, TABLES, Key, R, Row
+from ovnk8s_topo.nb.rowset import Stored
+from ovnk8s_topo.nb.tables import OWNER_KEY, TABLES, Key, Row, row_from_values
 
 _NAMESPACE = uuid.UUID("6f7666b8-7473-5f74-906f-6f766e6b3873")
 _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -21,39 +21,10 @@ _VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 def marked(row: Row, owner: str) -> Row:
     """Return the row with its owner's mark, if its table has a place for one."""
-    return next(marked_rows([row], owner))
-
-
-def marked_rows(rows: Iterable[Row], owner: str) -> Iterator[Row]:
-    """Yield the rows with their owner's mark, those whose tables have a place for one.
-
-    Rows that share their external_ids, as the ports of one network do, share them marked, too.
-    """
-    with_mark: dict[int, Mapping[str, str]] = {}
-    unmarked = []  # keeps them alive, so that no two of them have one id
-    for row in rows:
-        if row.TABLE.mark != "external_ids":
-            yield row
-            continue
-        before = external_ids_of(row)
-        if (external_ids := with_mark.get(id(before))) is None:
-            external_ids = with_mark[id(before)] = {**before, OWNER_KEY: owner}
-            unmarked.append(before)
-        yield with_external_ids(row, external_ids)
-
-
-def with_external_ids(row: R, external_ids: Mapping[str, str]) -> R:
-    """Return the row with other external_ids."""
-    table, made = row.TABLE, object.__new__(type(row))
-    for put, value in zip(table.puts.values(), table.everything(row), strict=True):
-        put(made, value)
-    table.puts["external_ids"](made, external_ids)
-    return made
-
-
-def marked_set(rows: RowSet, owner: str) -> RowSet:
-    """Return the same rows with their owner's mark; see `marked_rows`."""
-    return RowSet.by_key(dict(zip(rows, marked_rows(rows.values(), owner), strict=True)))
+    if row.TABLE.mark != "external_ids":
+        return row
+    values = {name: getattr(row, name) for name in row.TABLE.puts}
+    return row_from_values(type(row), {**values, "external_ids": {**values["external_ids"], OWNER_KEY: owner}})
 
 
 def external_ids_of(row: Row) -> Mapping[str, str]:
@@ -69,18 +40,23 @@ def uuid_of(owner: str, key: Key) -> str:
 
     Two writers of one owner, or one writer that repeats itself, collide on the server instead of making two rows.
     """
-    digest = _digest_of(owner, key.table).copy()
-    digest.update(key.name.encode())
-    text = digest.hexdigest()
-    # As uuid.uuid5 does (RFC 9562 section 5.5), which makes an object of its own first and takes three times as long.
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:32]}"
+    return uuids_of(owner, key.table)(key.name)
 
 
 @lru_cache(maxsize=64)
-def _digest_of(owner: str, table: str) -> hashlib._Hash:
-    """Return the digest of all that the uuids of one owner's rows in one table have in common."""
+def uuids_of(owner: str, table: str) -> Callable[[str], str]:
+    """Return what gives the uuids of one owner's rows in one table, by name; see `uuid_of`."""
     scope = "" if TABLES[table].mark == "shared" else owner
-    return hashlib.sha1(_NAMESPACE.bytes + f"{scope}\0{table}\0".encode(), usedforsecurity=False)
+    in_common = hashlib.sha1(_NAMESPACE.bytes + f"{scope}\0{table}\0".encode(), usedforsecurity=False)
+
+    def uuid_from_name(name: str) -> str:
+        digest = in_common.copy()
+        digest.update(name.encode())
+        text = digest.hexdigest()
+        # As uuid.uuid5 does (RFC 9562 section 5.5), which makes an object of its own and takes three times as long.
+        return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:32]}"
+
+    return uuid_from_name
 
 
 def owned_by(stored: Stored, owner: str) -> bool:

@@ -6,7 +6,7 @@ import abc
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import NamedTuple, cast
 
 from ovnk8s_topo.nb.tables import Key, Row
 
@@ -68,8 +68,7 @@ class RowSet(Mapping[Key, Row]):
         return f"RowSet({len(self)} rows)"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A row in a database.
 
     uuid     its uuid, as text

@@ -100,11 +100,6 @@ class Table:
         """Returns the values of a row's columns, in declaration order."""
         return reader_of(self.columns)
 
-    @cached_property
-    def everything(self) -> Callable[[Row], tuple[Any, ...]]:
-        """Returns all values of a row, in the order of `puts`."""
-        return reader_of(self.puts)
-
 
 def reader_of(columns: Iterable[str]) -> Callable[[Row], tuple[Any, ...]]:
     """Return what reads the values of some columns of a row."""

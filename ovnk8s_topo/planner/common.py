@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from ovnk8s_topo.addresses import Address, Subnet
-from ovnk8s_topo.nb.tables import Copp, LoadBalancerGroup, LogicalSwitchPort, Meter, MeterBand, Row
+from ovnk8s_topo.nb.tables import OWNER_KEY, Copp, LoadBalancerGroup, LogicalSwitchPort, Meter, MeterBand, Row
 from ovnk8s_topo.planner import names
 from ovnk8s_topo.planner.style import RowStyle
 from ovnk8s_topo.spec import Network, Pod
@@ -48,11 +48,19 @@ def subnet_config(subnet: Subnet) -> dict[str, str]:
 
 
 def pod_port_row(
-    network: Network, switch: str, pod: Pod, nad_key: str, mac: str, addresses: Sequence[Address], port: str = ""
+    network: Network,
+    switch: str,
+    pod: Pod,
+    nad_key: str,
+    mac: str,
+    addresses: Sequence[Address],
+    owner: str = "",
+    port: str = "",
 ) -> LogicalSwitchPort:
     """Return the port of one attachment (ovn/base_network_controller_pods.go).
 
     mac, addresses  what the attachment has; without addresses port security checks the MAC alone
+    owner           whose mark the port bears; "": nobody's
     port            its name, if somebody has made it already
     """
     text = frozenset({f"{mac} {addresses[0]}" if len(addresses) == 1 else " ".join([mac, *map(str, addresses)])})
@@ -66,7 +74,7 @@ def pod_port_row(
     _put_addresses(row, text)
     _put_port_security(row, text)
     _put_options(row, options)
-    _put_external_ids(row, _pod_port_ids(network.name, network.topology, nad_key, pod.namespace))
+    _put_external_ids(row, _pod_port_ids(network.name, network.topology, nad_key, pod.namespace, owner))
     for put, value in _UNSET:
         put(row, value)
     return row
@@ -80,12 +88,13 @@ _UNSET = tuple((put, LogicalSwitchPort.TABLE.unset[name]) for name, put in _PUTS
 
 
 @lru_cache(maxsize=1024)
-def _pod_port_ids(network: str, topology: str, nad_key: str, namespace: str) -> Mapping[str, str]:
+def _pod_port_ids(network: str, topology: str, nad_key: str, namespace: str, owner: str) -> Mapping[str, str]:
     """Return what a pod's port says about itself; ports that say the same share it, for there are many."""
-    return {
+    ids = {
         "namespace": namespace,
         "pod": "true",
         "k8s.ovn.org/network": network,
         "k8s.ovn.org/nad": nad_key,
         "k8s.ovn.org/topology": topology,
     }
+    return ids | ({OWNER_KEY: owner} if owner else {})

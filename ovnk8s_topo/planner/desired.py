@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ovnk8s_topo.addresses import Subnet
 from ovnk8s_topo.errors import Problem
+from ovnk8s_topo.nb.ownership import marked
 from ovnk8s_topo.nb.rowset import RowSet
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
 from ovnk8s_topo.planner.addressing import Grant
@@ -127,11 +128,17 @@ NO_CLAIMS = Claims()
 
 
 def desired_from_topology(
-    topology: Topology, claims: Claims = NO_CLAIMS, *, released_by: str | None = None, left_alone: Gaps | None = None
+    topology: Topology,
+    claims: Claims = NO_CLAIMS,
+    *,
+    owner: str = "",
+    released_by: str | None = None,
+    left_alone: Gaps | None = None,
 ) -> Desired:
     """Return the rows that OVN-Kubernetes would have for a topology.
 
     claims       slices and addresses in use; they stay with whoever has them
+    owner        whose mark the rows bear (`nb.ownership`); "": nobody's
     released_by  the owner whose rows go if nobody wants them any more, so that they claim nothing; None: all stay
     left_alone   whose rows stay nevertheless, beside those that the topology leaves open
 
@@ -139,7 +146,7 @@ def desired_from_topology(
     """
     gaps = Gaps.union([topology.gaps, *([left_alone] if left_alone else [])])
     while True:
-        desired = _Planner(topology, allocate(topology, claims, released_by, gaps), gaps).run()
+        desired = _Planner(topology, allocate(topology, claims, released_by, gaps), gaps, owner).run()
         # Without a prune everything stays, whoever is left alone; only nodes of their own still make a difference.
         if desired.gaps == gaps or (released_by is None and desired.gaps.nodes == gaps.nodes):
             return desired
@@ -148,8 +155,8 @@ def desired_from_topology(
 
 
 class _Planner:
-    def __init__(self, topology: Topology, allocation: Allocation, gaps: Gaps) -> None:
-        self.topology, self.allocation, self.gaps = topology, allocation, gaps
+    def __init__(self, topology: Topology, allocation: Allocation, gaps: Gaps, owner: str) -> None:
+        self.topology, self.allocation, self.gaps, self.owner = topology, allocation, gaps, owner
         self.style = STYLES[topology.style]
         self.rows: dict[Key, Row] = {}
         self.units: dict[Key, Unit] = {}
@@ -164,7 +171,7 @@ class _Planner:
         new = tuple.__new__
         for item, grant in self.allocation.granted:
             network, pod, nad_key, _, port, switch, _ = item
-            row = pod_port_row(network, switch, pod, nad_key, *grant, port)
+            row = pod_port_row(network, switch, pod, nad_key, *grant, self.owner, port)
             unit = new(Unit, (network.name, "", f"{pod.namespace}/{pod.name}", nad_key))
             self.add(new(Key, ("Logical_Switch_Port", port)), row, unit)
         return self.result()
@@ -198,7 +205,7 @@ class _Planner:
 
     def add_all(self, rows: Iterable[Row], unit: Unit) -> None:
         for row in rows:
-            self.add(row.key, row, unit)
+            self.add(row.key, marked(row, self.owner) if self.owner else row, unit)
 
     def add(self, key: Key, row: Row, unit: Unit) -> None:
         """Take a row in; two units that name different rows alike are both at fault."""

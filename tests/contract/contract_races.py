@@ -105,7 +105,7 @@ class OtherWriters(ContractBase):
         self.reconcile(nb, NETWORK)
         switch = self.one(nb, "Logical_Switch", "s")
         assert isinstance(switch.row, LogicalSwitch)
-        stale = Update(replace(switch, row=replace(switch.row, name="not s")), (Assign("name", "not s", "t"),))
+        stale = Update(switch._replace(row=replace(switch.row, name="not s")), (Assign("name", "not s", "t"),))
         with pytest.raises(ConflictError):
             nb.commit(always(stale), timeout_s=SHORT_S)
         assert self.select(other, "Logical_Switch", "name") == [["s"]]

@@ -59,7 +59,7 @@ def reconcile(nb: NbBackend, topology: Topology) -> None:
 def without_tags(snapshot: Snapshot) -> dict[str, Stored]:
     """All rows, without northd's own column."""
     return {
-        uuid: replace(stored, row=replace(stored.row, tag=None))
+        uuid: stored._replace(row=replace(stored.row, tag=None))
         if isinstance(stored.row, LogicalSwitchPort)
         else stored
         for uuid, stored in snapshot.rows.items()

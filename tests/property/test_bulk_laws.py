@@ -11,9 +11,8 @@ from ovnk8s_topo.addresses import Address, Subnet, subnet_from_text
 from ovnk8s_topo.ipam import AddressPool, PoolExhausted, SubnetPools
 from ovnk8s_topo.ipam.numbers import FreeNumbers
 from ovnk8s_topo.nb.check import check_rows, check_value
-from ovnk8s_topo.nb.ownership import marked, marked_set, uuid_of
-from ovnk8s_topo.nb.rowset import RowSet
-from ovnk8s_topo.nb.tables import TABLES, Key, LogicalSwitchPort, Row
+from ovnk8s_topo.nb.ownership import uuid_of
+from ovnk8s_topo.nb.tables import TABLES, Key, LogicalSwitchPort
 
 NUMBERS = st.lists(st.integers(0, 60), max_size=40)
 POOL = subnet_from_text("10.0.0.0/27")
@@ -119,11 +118,3 @@ def test_uuids_are_those_of_the_standard_library(table: str, name: str) -> None:
     scope = "" if TABLES[table].mark == "shared" else "owner"
     namespace = uuid.UUID("6f7666b8-7473-5f74-906f-6f766e6b3873")
     assert uuid_of("owner", Key(table, name)) == str(uuid.uuid5(namespace, "\0".join((scope, table, name))))
-
-
-@given(st.lists(MAPS, min_size=1, max_size=4), st.integers(1, 9))
-def test_rows_are_marked_together_as_alone(ids: list[dict[str, str]], count: int) -> None:
-    rows: list[Row] = [
-        LogicalSwitchPort(name=f"p{number}", parent="s", external_ids=ids[number % len(ids)]) for number in range(count)
-    ]
-    assert marked_set(RowSet(rows), "owner") == RowSet(marked(row, "owner") for row in rows)

@@ -172,7 +172,7 @@ class Events(RuleBasedStateMachine):
         return sorted((stored for stored in found if stored.key.table in (tables or TABLES)), key=lambda it: it.uuid)
 
     def rewrite(self, stored: Stored, **values: Any) -> None:
-        changed = replace(stored, row=replace(stored.row, **cast(Any, values)))
+        changed = stored._replace(row=replace(stored.row, **cast(Any, values)))
         self.nb.content = Snapshot({**self.nb.content.rows, stored.uuid: changed}, self.nb.content.nb_cfg)
 
     @rule(number=st.integers(0, 1), owner=st.sampled_from([None, "other"]), network=st.sampled_from(["a", "z"]))
@@ -252,7 +252,7 @@ class Events(RuleBasedStateMachine):
         for uuid in self.leftovers & rows.keys():
             ids = cast(Mapping[str, str], rows[uuid].row.get("external_ids"))
             row = replace(rows[uuid].row, **cast(Any, {"external_ids": {**ids, OWNER_KEY: "left over"}}))
-            rows[uuid] = replace(rows[uuid], row=row)
+            rows[uuid] = rows[uuid]._replace(row=row)
         return Snapshot(rows, snapshot.nb_cfg)
 
     def whole(self) -> Plan | type[Exception]:

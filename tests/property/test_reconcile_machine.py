@@ -109,7 +109,7 @@ class Reconciling(RuleBasedStateMachine):
         return sorted((stored for stored in found if stored.key.table in (tables or TABLES)), key=lambda it: it.uuid)
 
     def rewrite(self, stored: Stored, **values: Any) -> None:
-        changed = replace(stored, row=replace(stored.row, **cast(Any, values)))
+        changed = stored._replace(row=replace(stored.row, **cast(Any, values)))
         self.nb.content = Snapshot({**self.nb.content.rows, stored.uuid: changed}, self.nb.content.nb_cfg)
 
     @rule(number=st.integers(0, 3), owner=st.sampled_from([None, "other"]))

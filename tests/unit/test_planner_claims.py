@@ -41,7 +41,7 @@ def stored(rows: Mapping[Key, Row], owner: str = ME) -> Snapshot:
 
 def edited(snapshot: Snapshot, table: str, name: str, **values: Any) -> Snapshot:
     (found,) = snapshot.named(Key(table, name))
-    return Snapshot({**snapshot.rows, found.uuid: replace(found, row=replace(found.row, **values))})
+    return Snapshot({**snapshot.rows, found.uuid: found._replace(row=replace(found.row, **values))})
 
 
 def again(wanted: Topology, snapshot: Snapshot, *, prune: bool = False) -> Desired:

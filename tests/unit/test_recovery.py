@@ -36,7 +36,7 @@ def sharing(*names: str) -> Snapshot:
     def shared(found: Stored) -> Stored:
         if not isinstance(found.row, LogicalSwitchPort):
             return found
-        return replace(found, row=replace(found.row, addresses=text, port_security=text))
+        return found._replace(row=replace(found.row, addresses=text, port_security=text))
 
     return Snapshot.of(shared(found) for found in before.rows.values())
 
