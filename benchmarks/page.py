@@ -152,7 +152,9 @@ Every phase with ten times the nodes and pods. A linear phase has 10x, one with 
 would have 100x.""",
     "imports": """before anything happens
 
-In fresh processes, with warm files. Without a live backend means: what `import ovnk8s_topo` needs to plan.""",
+In fresh processes, with warm files and compiled modules, as pip leaves them. The package imports its names when they
+are first asked for: whoever plans needs all of them, without a live backend, and that is the line to look at. Most of
+it is pydantic.""",
     "ipam": """addresses
 
 CPU time of allocation alone, without a server.""",

@@ -1,12 +1,17 @@
-"""`import ovnk8s_topo` loads what every plan needs, and nothing that only some callers need."""
+"""`import ovnk8s_topo` loads next to nothing, and its names what they need: never what only some callers need."""
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
+
+import ovnk8s_topo
 
 LATER = (
     "cryptography",
@@ -43,9 +48,28 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_the_front_door_loads_nothing_before_it_is_needed() -> None:
-    loaded = loaded_by("import ovnk8s_topo")
+    assert {name for name in loaded_by("import ovnk8s_topo") if name.startswith(("ovnk8s_topo.", "pydantic"))} == set()
+    errors = loaded_by("from ovnk8s_topo import TopoError")
+    assert {name for name in errors if name.startswith(("ovnk8s_topo.", "pydantic"))} == {"ovnk8s_topo.errors"}
+    assert not {name for name in loaded_by("from ovnk8s_topo import Topology") if "planner" in name}
+
+
+def test_all_names_together_load_what_every_plan_needs() -> None:
+    loaded = loaded_by("from ovnk8s_topo import *")
     assert "ovnk8s_topo.planner" in loaded
     assert not loaded & set(LATER)
+
+
+def test_the_names_are_those_that_type_checkers_see() -> None:
+    source = Path(ovnk8s_topo.__file__).read_text()
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    seen = {alias.name: node.module for node in imports for alias in node.names if "ovnk8s_topo" in (node.module or "")}
+    assert sorted(seen) == ovnk8s_topo.__all__
+    for name, module in seen.items():
+        assert getattr(ovnk8s_topo, name) is getattr(import_module(str(module)), name)
+    assert set(ovnk8s_topo.__all__) <= set(dir(ovnk8s_topo))
+    with pytest.raises(AttributeError, match="'Topologie'"):
+        ovnk8s_topo.Topologie  # noqa: B018 - asked for
 
 
 @pytest.mark.parametrize(
