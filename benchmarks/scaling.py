@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Network, summarize_address_range
 from typing import TypeVar
 
 from benchmarks.backends import BACKENDS, DEFAULT
 from benchmarks.child import Job, once
 from benchmarks.clusters import OWNER, Shape, topology_of
-from benchmarks.measure import Block, Effort, ratio_line, samples_of
+from benchmarks.measure import Block, Effort, Line, ratio_line, samples_of, seconds
 from benchmarks.servers import empty, guarded
-from benchmarks.usage import Figures
+from benchmarks.usage import Figures, metered
+from benchmarks.wire import Wire
 from ovnk8s_topo import Layer2, Plan, Reconciler, Topology
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import Rules, diff
@@ -28,6 +30,11 @@ TINY = ((Shape("layer3", 2, 6), Shape("layer3", 20, 60)), (Shape("layer2", 2, 6)
 
 TARGET = 12.0
 
+CLIENT, SERVER = "client", "server"
+
+_LITTLE_S = 0.05
+"""Processor time of which it does not matter how it has grown."""
+
 T = TypeVar("T")
 
 
@@ -35,15 +42,33 @@ def blocks(effort: Effort) -> Iterator[Block]:
     """Measure this section."""
     for few, many in TINY if effort.quick else PAIRS:
         taken: dict[Shape, list[Figures]] = {few: [], many: []}
-        for _ in range(effort.turns(5)):
-            for shape, figures in taken.items():
-                with empty() as ovn:
-                    figures.append(once(Job("scaling", ovn.nb, shape, backend=DEFAULT)))
-        lines = (
-            ratio_line(phase, samples_of(taken[many], phase), samples_of(taken[few], phase), few.title, at_most=TARGET)
-            for phase in taken[few][0]
-        )
+        for _ in range(effort.turns(7)):
+            # The few before and after the many: a machine that gets slower meanwhile is no growth.
+            before, much, after = (_phases(shape) for shape in (few, many, few))
+            taken[few].append({name: (before[name] + after[name]) / 2 for name in before})
+            taken[many].append(much)
+        lines = (_line(phase, taken[many], taken[few], few.title) for phase in taken[few][0] if "|" not in phase)
         yield Block(f"{many.title}, {DEFAULT}", tuple(lines))
+
+
+def _phases(shape: Shape) -> Figures:
+    with empty() as ovn:
+        return once(Job("scaling", ovn.nb, shape, backend=DEFAULT))
+
+
+def _line(phase: str, many: list[Figures], few: list[Figures], of: str) -> Line:
+    wall = ratio_line(phase, samples_of(many, phase), samples_of(few, phase), of, at_most=TARGET)
+    if f"{phase}|{CLIENT}" not in few[0]:
+        return wall
+    client, server = (_growth(f"{phase}|{whose}", many, few) for whose in (CLIENT, SERVER))
+    return replace(wall, client_cpu=client, server_cpu=server)
+
+
+def _growth(name: str, many: list[Figures], few: list[Figures]) -> str:
+    after, before = samples_of(many, name), samples_of(few, name)
+    if after.median < _LITTLE_S:
+        return seconds(after.median)
+    return f"{seconds(after.median)}, {after.over(before).median:.1f}x"
 
 
 def ready(job: Job) -> Callable[[], Figures]:
@@ -89,28 +114,39 @@ def _refused(topology: Topology) -> None:
 
 def _live_phases(job: Job) -> Figures:
     """Time what needs one: the database is empty before and after."""
-    watch, topology = _Watch(), job.shape.topology()
-    connect = BACKENDS[job.backend]
-    with Reconciler(connect(job.connection), owner=OWNER, timeout_s=600) as reconciler:
+    topology = job.shape.topology()
+    with Wire(job.connection) as wire:
+        watch = _Watch(wire.server)
+    with _connected(job) as reconciler:
         watch("apply to an empty database", lambda: reconciler.apply(topology))
         watch("apply again", lambda: reconciler.apply(topology))
-    with Reconciler(connect(job.connection), owner=OWNER, timeout_s=600) as reconciler:
+    with _connected(job) as reconciler:
         watch("replica", lambda: reconciler.nb.snapshot(timeout_s=600))
         watch("apply after a restart", lambda: reconciler.apply(topology))
         pod = job.shape.newcomer()
         watch("one pod more", lambda: reconciler.put(pod))
-        watch("destroy", reconciler.destroy)
+    with _connected(job) as reconciler:
+        reconciler.nb.snapshot(timeout_s=600)
+        watch("destroy after a restart", reconciler.destroy)
     return watch.taken
 
 
-class _Watch:
-    """Does things and remembers how long each took."""
+def _connected(job: Job) -> Reconciler:
+    return Reconciler(BACKENDS[job.backend](job.connection), owner=OWNER, timeout_s=600)
 
-    def __init__(self) -> None:
+
+class _Watch:
+    """Does things and remembers how long each took, and if a server has a part in it, whose processor did it."""
+
+    def __init__(self, server: int = 0) -> None:
         self.taken: dict[str, float] = {}
+        self._server = server
 
     def __call__(self, name: str, work: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        done = work()
-        self.taken[name] = time.perf_counter() - start
-        return done
+        done: list[T] = []
+        figures = metered(lambda: done.append(work()), self._server or os.getpid())
+        self.taken[name] = figures["wall_s"]
+        if self._server:
+            self.taken |= {f"{name}|{CLIENT}": figures["cpu_s"], f"{name}|{SERVER}": figures["server_s"]}
+        [result] = done
+        return result

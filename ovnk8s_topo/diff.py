@@ -218,8 +218,7 @@ class _Differ:
         gone = {stored.uuid for stored in candidates if self.is_stale(stored)}
         if self.rules.among is not None:
             gone |= self.in_the_way()
-        leaving = sorted((self.actual.rows[uuid] for uuid in gone), key=lambda stored: (stored.key, stored.uuid))
-        for stored in sorted(leaving, key=lambda stored: -_RANKS[stored.key.table]):
+        for stored in sorted((self.actual.rows[uuid] for uuid in gone), key=_last_first):
             self.refuse_loss(stored, gone)
             yield Delete(stored)
 
@@ -251,9 +250,10 @@ class _Differ:
         return stored.key in self.kept and self.kept[stored.key].uuid == stored.uuid
 
     def is_stale(self, stored: Stored) -> bool:
-        if self.is_kept(stored) or not owned_by(stored, self.rules.owner):
+        rival = self.kept.get(stored.key)
+        if (rival and rival.uuid == stored.uuid) or not owned_by(stored, self.rules.owner):
             return False
-        return stored.key in self.kept or self.rules.covers(stored)
+        return rival is not None or self.rules.covers(stored)
 
     def refuse_loss(self, stored: Stored, gone: set[str]) -> None:
         """Record a problem for everything of others that would vanish with the row."""
@@ -262,13 +262,18 @@ class _Differ:
                 whose = "which stays" if owned_by(child, self.rules.owner) else "of somebody else"
                 self.problems.append((_lost_child(stored, child.key, whose), stored.key))
         # The server refuses to delete what somebody refers to.
-        for user in self.actual.users(stored.key) if stored.key.table in _REFERRED_TO else ():
+        for user in self.actual.users(stored.key) if stored.row.TABLE.name in _REFERRED_TO else ():
             if user.uuid not in gone and not self.is_kept(user):
                 self.problems.append((_foreign_user(stored, user.key), stored.key))
-        for column, value in stored.row.values():
-            if not column.ours and value:
+        for column in stored.row.TABLE.observed:
+            if value := stored.row.get(column.name):
                 count = Key(column.name, str(len(cast(frozenset[str], value))))
                 self.problems.append((_lost_child(stored, count, "of somebody else"), stored.key))
+
+
+def _last_first(stored: Stored) -> tuple[int, str, str]:
+    """Return by what rows are deleted: what hangs on others before them."""
+    return -_RANKS[stored.row.TABLE.name], stored.row.name, stored.uuid
 
 
 def _follow(column: Column, wanted: Row, stored: Stored) -> Iterator[Assign]:

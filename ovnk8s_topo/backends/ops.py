@@ -32,6 +32,7 @@ from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Insert, Members, Move, P
 from ovnk8s_topo.errors import Problem, RowError
 from ovnk8s_topo.nb.check import check_rows, check_value
 from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.ownership import external_ids_of
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, Row, Table
 
@@ -200,10 +201,10 @@ class _Transaction:
 
     def guard(self, stored: Stored) -> None:
         """Rely on the row being there, with the owner that was read."""
-        guard = self.guarded.setdefault(stored.uuid, _Guard(stored.key.table))
-        if "external_ids" in stored.row.TABLE.columns and self.schema.has(stored.key.table, "external_ids"):
-            column = stored.row.TABLE.columns["external_ids"]
-            guard.columns.setdefault("external_ids", to_json(column, stored.row.get("external_ids")))
+        table = stored.row.TABLE
+        guard = self.guarded.setdefault(stored.uuid, _Guard(table.name))
+        if "external_ids" in table.columns and self.schema.has(table.name, "external_ids"):
+            guard.columns.setdefault("external_ids", map_json(external_ids_of(stored.row)))
 
     # What the server must find ---------------------------------------------------------------------------------
 
@@ -242,13 +243,12 @@ class _Transaction:
         return f'{{"op":"insert","table":"{table}","uuid":"{change.uuid}","row":{{{",".join(members)}}}}}'
 
     def writes(self) -> Iterator[Operation]:
-        tables = {change.stored.uuid: change.key.table for change in self.changes if not isinstance(change, Insert)}
         for uuid, row in self.updated.items():
-            yield {"op": "update", "table": tables[uuid], "where": where_uuid(uuid), "row": row}
+            yield {"op": "update", "table": self.guarded[uuid].table, "where": where_uuid(uuid), "row": row}
         yield from (mutation.operation(uuid) for uuid, mutation in self.mutated.items())
         for change in self.changes:
             if isinstance(change, Delete):
-                yield {"op": "delete", "table": change.key.table, "where": where_uuid(change.stored.uuid)}
+                yield {"op": "delete", "table": change.stored.row.TABLE.name, "where": where_uuid(change.stored.uuid)}
 
     # Values ----------------------------------------------------------------------------------------------------
 

@@ -81,6 +81,11 @@ class Table:
         return tuple(column for column in self.columns.values() if column.ours)
 
     @cached_property
+    def observed(self) -> tuple[Column, ...]:
+        """The columns that others write: whoever deletes a row looks at them first."""
+        return tuple(column for column in self.columns.values() if not column.ours)
+
+    @cached_property
     def references(self) -> tuple[Column, ...]:
         """The columns in which a row of ours names other rows."""
         return tuple(column for column in self.written if column.refers)
