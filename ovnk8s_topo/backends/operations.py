@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, cast
 
 from ovnk8s_topo.backends.schema import GLOBAL
 from ovnk8s_topo.nb.columns import Column, Value
@@ -23,22 +23,18 @@ class Operations(Protocol):
     def __iter__(self) -> Iterator[Operation]: ...
 
 
-@runtime_checkable
-class Texts(Protocol):
-    """Operations that can be had as JSON texts, for less than making them and their texts then."""
-
-    def texts(self) -> Iterator[str]:
-        """Yield the texts, of one operation or, joined by commas, of several."""
-        ...
-
-
 to_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 """Returns JSON as text."""
 
 
 def texts_of(operations: Operations) -> Iterator[str]:
-    """Return operations as JSON texts."""
-    return operations.texts() if isinstance(operations, Texts) else map(to_text, operations)
+    """Return operations as JSON texts, of one operation or, joined by commas, of several.
+
+    Some have a method `texts` that gives them for less than making the operations and their texts then.
+    """
+    # Not a protocol: to ask whether something fulfils one takes longer than half of planning a pod.
+    texts: Callable[[], Iterator[str]] | None = getattr(operations, "texts", None)
+    return map(to_text, operations) if texts is None else texts()
 
 
 @dataclass(frozen=True, slots=True)

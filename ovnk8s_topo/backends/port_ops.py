@@ -60,6 +60,10 @@ class OneRow(Sequence[Operation]):
     def __len__(self) -> int:
         return self._count
 
+    def texts(self) -> Iterator[str]:
+        """Yield the text."""
+        yield self.text
+
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._decoded)
 

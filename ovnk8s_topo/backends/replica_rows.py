@@ -190,9 +190,16 @@ class ReplicaRows(LiveRows[str]):
         holders = self.holders.get(uuid)
         if content is None or len(holders) > 1:
             return super().shows(uuid, row)
-        values = self._values(row.TABLE, _from_text(content))
-        if tuple(map(values.__getitem__, row.TABLE.columns)) != row.TABLE.content(row):
-            return False
+        table, said = row.TABLE, _from_text(content)
+        for (name, default, read), wanted in zip(_WAYS[table.name], table.content(row), strict=True):
+            if name not in said:
+                is_there = wanted == default
+            elif read is None:
+                is_there = wanted == self._names(table.columns[name], said[name])
+            else:
+                is_there = wanted == read(said[name])
+            if not is_there:
+                return False
         parent = row.parent_key
         return parent is None or parent.name == next((self._name(holder) or "" for holder in holders), "")
 
@@ -210,7 +217,7 @@ class ReplicaRows(LiveRows[str]):
 
     def _name(self, uuid: str) -> str | None:
         stored = self.get(uuid)
-        return None if stored is None else stored.key.name
+        return None if stored is None else stored.row.name
 
     def _returned(self, _: object) -> None:
         if len(self._decoded) > _REMEMBERED:
@@ -380,3 +387,9 @@ _READERS: Mapping[str, Mapping[str, Callable[[Any], Value] | None]] = {
     name: {column.name: _reader_of(column) for column in table.columns.values()} for name, table in TABLES.items()
 }
 """Table -> column -> what reads its values; None where they are names of other rows."""
+
+_WAYS: Mapping[str, tuple[tuple[str, Value, Callable[[Any], Value] | None], ...]] = {
+    name: tuple((column.name, column.default, _READERS[name][column.name]) for column in table.columns.values())
+    for name, table in TABLES.items()
+}
+"""Table -> of each column its name, its default and what reads its values, in declaration order."""

@@ -55,6 +55,7 @@ def encoded(change: Insert | Delete, actual: Snapshot) -> OneRow:
     assert list(found) == json.loads(json.dumps(encode(changes, actual, FULL)))
     assert list(found) == json.loads(f"[{','.join(texts_of(operations(changes, actual, FULL)))}]")
     assert (len(found), found[0]) == (3, next(iter(found)))
+    assert list(texts_of(found)) == [found.text]  # it is text already: it is not decoded to be sent
     return found
 
 
