@@ -45,7 +45,7 @@ ALLOWED = {
     "render": BASE | {"spec", "planner", "diff", "changes", "nb", "sources", "told"},
     "told": {"addresses", "planner", "results", "spec"},
     "plan": {"errors", "diff", "changes", "planner", "render", "spec", "told"},
-    "backends": BASE | {"diff", "changes", "nb", "nodeside"},
+    "backends": BASE | {"collector", "diff", "changes", "nb", "nodeside"},
     "planning": BASE | {"diff", "nb", "plan", "planner", "spec"},
     "live": BASE | {"diff", "ipam", "nb", "plan", "planner", "planning", "spec"},
     "collector": set(),

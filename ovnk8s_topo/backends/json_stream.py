@@ -51,6 +51,11 @@ class MessageStream:
         self._size = self._due = 0
         self._walk: Generator[None, None, Any] | None = None
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether a long message is on its way."""
+        return self._walk is not None
+
     def feed(self, piece: str) -> Iterator[Any]:
         """Take the next piece and yield the messages that it completes, each before the next one is looked at.
 

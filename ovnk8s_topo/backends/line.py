@@ -23,6 +23,7 @@ from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.port_ops import OneRow
 from ovnk8s_topo.backends.replica_rows import Astray
+from ovnk8s_topo.collector import paused
 from ovnk8s_topo.errors import BackendUnavailable
 from ovnk8s_topo.nb.rowset import Snapshot
 
@@ -62,7 +63,7 @@ class Line:
         self._wire: Wire | None = None
         self._lanes: set[Lane] = set()
         self._takes_lanes = True
-        self._itself = contextlib.nullcontext(self)
+        self._itself, self._idle = contextlib.nullcontext(self), contextlib.nullcontext()
         self._closed = False
         self._lock = threading.RLock()
         """For session and follower; held for moments."""
@@ -295,8 +296,10 @@ class Line:
             return
         self._wire.run()
         try:
-            for message in self._wire.read():
-                self._follower.handle(message)
+            # The rows of a long message are kept until its end, and the collector would look at them again and again.
+            with paused() if self._wire.is_amid else self._idle:
+                for message in self._wire.read():
+                    self._follower.handle(message)
         except Unfit as unfit:
             self._drop(f"{self._session.get_name()}: {unfit}")
         except Astray as astray:

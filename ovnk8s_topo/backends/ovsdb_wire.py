@@ -137,6 +137,11 @@ class Wire:
                 return
         self.has_more = True
 
+    @property
+    def is_amid(self) -> bool:
+        """Whether a long message is on its way."""
+        return self._messages.is_amid
+
     def poll(self, timeout_s: float) -> bool:
         """Wait until something can be read or, if something is left to send, sent; tell whether it can."""
         if self.has_more or self.status:
