@@ -61,29 +61,53 @@ class _Writer(NamedTuple):
     lacking: tuple[Column, ...]
 
 
+class Maps:
+    """Writes maps, once for all rows that share one. While it lives, so must they: no other has its id then."""
+
+    def __init__(self) -> None:
+        self._json: dict[int, object] = {}
+        self._texts: dict[int, str] = {}
+
+    def json(self, value: Mapping[str, str]) -> object:
+        """Return a map as JSON."""
+        if (known := self._json.get(id(value))) is None:
+            known = self._json[id(value)] = map_json(value)
+        return known
+
+    def text(self, value: Mapping[str, str]) -> str:
+        """Return a map as text."""
+        if (known := self._texts.get(id(value))) is None:
+            pairs = ",".join([f"[{quoted(key)},{quoted(value[key])}]" for key in sorted(value)])
+            known = self._texts[id(value)] = f'["map",[{pairs}]]'
+        return known
+
+
 class NewRows:
-    """Writes new rows for a server that has the columns of `schema`. While it lives, so must the rows."""
+    """Writes new rows for a server that has the columns of `schema`. While it lives, so must the rows.
 
-    def __init__(self, schema: Schema, names: Names) -> None:
-        self._schema, self._names = schema, names
+    It refers to nothing that refers to it, as a transaction does not: else it would wait for the garbage collector,
+    with all its rows.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self.maps = Maps()
+        self._schema = schema
         self._writers: dict[str, _Writer] = {}
-        self._maps: dict[int, object] = {}
-        self._map_texts: dict[int, str] = {}
 
-    def json(self, row: Row) -> dict[str, object]:
+    def json(self, row: Row, names: Names) -> dict[str, object]:
         """Return a row as JSON, without its children."""
         writer = self._writer(row.TABLE)
         return {
-            column.name: json(value) if json else self._names(row, column, value)
+            column.name: json(value) if json else names(row, column, value)
             for (column, _, default, json, _), value in zip(writer.columns, writer.read(row), strict=True)
             if value != default
         }
 
-    def members(self, row: Row) -> list[str]:
+    def members(self, row: Row, names: Names) -> list[str]:
         """Return the same as the texts of the object's members."""
         writer = self._writer(row.TABLE)
         return [
-            label + (text(value) if text else to_text(self._names(row, column, value)))
+            label + (text(value) if text else to_text(names(row, column, value)))
             for (column, label, default, _, text), value in zip(writer.columns, writer.read(row), strict=True)
             if value != default
         ]
@@ -113,19 +137,6 @@ class NewRows:
         """Return the columns that the server does not have."""
         return self._writer(table).lacking
 
-    def map_json(self, value: Mapping[str, str]) -> object:
-        """Return a map as JSON, once for all rows that share it; while they live, no other has its id."""
-        if (known := self._maps.get(id(value))) is None:
-            known = self._maps[id(value)] = map_json(value)
-        return known
-
-    def map_text(self, value: Mapping[str, str]) -> str:
-        """Return a map as text, once for all rows that share it."""
-        if (known := self._map_texts.get(id(value))) is None:
-            pairs = ",".join([f"[{quoted(key)},{quoted(value[key])}]" for key in sorted(value)])
-            known = self._map_texts[id(value)] = f'["map",[{pairs}]]'
-        return known
-
     def _writer(self, table: Table) -> _Writer:
         """Return how new rows of a table are written, found out once."""
         writer = self._writers.get(table.name)
@@ -151,7 +162,7 @@ class NewRows:
     def _ways(self, column: Column) -> tuple[Callable[[Any], object], Callable[[Any], str]]:
         match column.shape, column.base:
             case "map", _:
-                return self.map_json, self.map_text
+                return self.maps.json, self.maps.text
             case "set", _:
                 return _set_json, _set_text
             case "scalar", "string":

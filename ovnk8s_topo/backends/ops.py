@@ -76,7 +76,7 @@ class _Transaction:
         self.guarded: dict[str, _Guard] = {}
         self.updated: dict[str, dict[str, object]] = {}
         self.mutated: dict[str, _Mutation] = {}
-        self.rows = NewRows(schema, self.json)
+        self.rows = NewRows(schema)
         self.collect()
         self.unindexed = [change for change in self.inserts if _has_no_index(change.row.TABLE)]
 
@@ -228,14 +228,14 @@ class _Transaction:
     def insert_json(self, change: Insert) -> Operation:
         self.check_insert(change)
         held = {column: uuid_set(uuids) for column, uuids in self.children.get(change.uuid, {}).items()}
-        row = {**self.rows.json(change.row), **held}
+        row = {**self.rows.json(change.row, self.json), **held}
         return {"op": "insert", "table": change.row.TABLE.name, "uuid": change.uuid, "row": row}
 
     def insert_text(self, change: Insert) -> str:
         members = self.rows.plain_members(change.row)
         if members is None or _HINT in "".join(members):
             self.check_insert(change)
-            members = self.rows.members(change.row)
+            members = self.rows.members(change.row, self.json)
         if change.uuid in self.children:
             held = self.children[change.uuid].items()
             members += [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in held]
@@ -264,7 +264,7 @@ class _Transaction:
 
     def json(self, row: Row, column: Column, value: Value) -> object:
         if column.shape == "map":
-            return self.rows.map_json(cast(Mapping[str, str], value))
+            return self.rows.maps.json(cast(Mapping[str, str], value))
         if not column.refers:
             return to_json(column, value)
         names = cast(frozenset[str], value) if column.shape == "set" else {cast(str, value)} - {None}

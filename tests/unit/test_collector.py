@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ovnk8s_topo import Layer2, Reconciler, Topology
+from ovnk8s_topo import Layer2, Layer3, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import MemoryNb
 from ovnk8s_topo.backends.contract import Committed
+from ovnk8s_topo.backends.operations import texts_of
+from ovnk8s_topo.backends.ops import operations
+from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.errors import ConflictError
 
@@ -95,3 +98,40 @@ def test_a_reconciler_leaves_the_collector_as_it_was(was_on: bool) -> None:
     with Reconciler(Refusing()) as refused, pytest.raises(ConflictError):
         refused.apply(TOPOLOGY)
     assert gc.isenabled() == was_on
+
+
+def test_nothing_that_a_call_has_made_waits_for_the_collector() -> None:
+    """What refers to itself stays in memory until the collector comes, with all the rows that it knows."""
+    reconciler = Reconciler(MemoryNb())
+    gc.collect()
+    gc.disable()
+    try:
+        _do_everything(reconciler)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert {type(left).__name__ for left in gc.garbage if _is_ours(left)} == set()
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+
+
+def _do_everything(reconciler: Reconciler) -> None:
+    pods = [Pod(name=f"p{number}", node="n1", networks="l2,l3") for number in range(20)]
+    networks = [Layer2(name="l2", subnets="10.22.0.0/16"), Layer3(name="l3", subnets="10.23.0.0/16/24")]
+    topology = Topology(networks=networks, nodes=[Node(name="n1")], pods=pods)
+    plan = reconciler.plan(topology)
+    assert str(plan)
+    assert plan.told.pod_annotations()
+    assert list(texts_of(operations(plan.changes, reconciler.nb.snapshot(timeout_s=0), Schema.full())))
+    reconciler.apply(topology, atomic="unit")
+    reconciler.put(Pod(name="one", node="n1", networks="l2"))
+    reconciler.remove(pods=["default/p3"])
+    reconciler.verify(topology)
+    reconciler.apply(topology.model_copy(update={"pods": topology.pods[:5]}), prune=True, allow_mass_delete=True)
+    reconciler.destroy()
+    reconciler.apply(topology)
+
+
+def _is_ours(value: object) -> bool:
+    return type(value).__module__.startswith("ovnk8s_topo")
