@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_MANY = 100_000
+"""New objects of a pause from which on it is worth it that nobody looks at them at once."""
+
 _lock = threading.Lock()
 _pauses = 0
 _was_enabled = False
@@ -33,4 +36,16 @@ def paused() -> Iterator[None]:
         with _lock:
             _pauses -= 1
             if not _pauses and _was_enabled:
+                if gc.get_count()[0] > _MANY:
+                    _let_grow_old()
                 gc.enable()
+
+
+def _let_grow_old() -> None:
+    """Move all objects to the oldest generation, unless the program keeps some out of the collector's sight itself.
+
+    Else the first look after a pause would be at all that the block has made, and find that it is in use.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()

@@ -70,7 +70,9 @@ def wanted_ports(topology: Topology) -> Iterator[Wanted]:
         if pod.has_ports:
             asked = pod.namespace, tuple(map(id, pod.networks))
             if (plugs := known.get(asked)) is None:
-                plugs = known[asked] = list(_plugs(pod, networks))
+                plugs = known[asked] = [
+                    plug._replace(switch_of=cache(plug.switch_of)) for plug in _plugs(pod, networks)
+                ]
             for plug in plugs:
                 yield plug.of(pod)
 
@@ -110,7 +112,7 @@ def _plugs(pod: Pod, networks: Mapping[str, Network]) -> Iterator[_Plug]:
     for nad_key, attachment in nad_keys(pod.networks, pod.namespace):
         network = networks.get(f"{attachment.namespace or pod.namespace}/{attachment.name}")
         if network is not None:
-            switch_of = cache(partial(BUILDERS[network.topology].switch_of, network))
+            switch_of = partial(BUILDERS[network.topology].switch_of, network)
             asks = bool(attachment.ips or attachment.mac or attachment.ipam_claim_reference)
             yield _Plug(network, nad_key, attachment, names.prefix(nad_key), switch_of, asks)
 

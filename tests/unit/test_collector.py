@@ -78,6 +78,36 @@ def test_pauses_of_many_threads(was_on: bool) -> None:
     assert gc.isenabled() == was_on
 
 
+@pytest.mark.parametrize(("count", "looks"), [(150_000, 0), (5_000, 1)])
+def test_what_a_large_block_has_made_is_not_looked_at_at_once(count: int, looks: int) -> None:
+    seen: list[str] = []
+    gc.collect()
+    with paused():
+        made: list[object] = [[] for _ in range(count)]
+        gc.callbacks.append(lambda phase, _: seen.append(phase))
+    try:
+        made.append([])
+        assert seen.count("start") == looks
+    finally:
+        gc.callbacks.pop()
+    assert gc.collect() == 0
+    made.append(made)
+    del made
+    assert gc.collect() > count  # it is collected later, as everything
+
+
+def test_what_a_program_hides_from_the_collector_stays_hidden() -> None:
+    gc.collect()
+    gc.freeze()
+    try:
+        hidden = gc.get_freeze_count()
+        with paused():
+            made: list[object] = [[] for _ in range(150_000)]
+        assert (gc.get_freeze_count(), len(made)) == (hidden, 150_000)
+    finally:
+        gc.unfreeze()
+
+
 class Refusing(MemoryNb):
     """Refuses every commit, after the decision."""
 
