@@ -57,7 +57,7 @@ class Unit(NamedTuple):
 class Desired:
     """What a topology comes to.
 
-    rows      as they shall be, without an owner's mark
+    rows      as they shall be, with the mark of the owner that they were planned for, if any
     problems  who got nothing, and why
     gaps      whose rows to leave alone: the topology's own gaps and those of `problems`
     grants    port name -> MAC and addresses of every attachment
