@@ -33,22 +33,16 @@ ShelfOf = Callable[[Wanted], Shelf]
 
 
 def plan_attachments(
-    gone: Sequence[Wanted],
-    come: Sequence[Wanted],
-    standing: Standing,
-    occupancy: Occupancy,
-    shelf_of: ShelfOf,
-    owner: str,
+    gone: Sequence[Wanted], come: Sequence[Wanted], standing: Standing, occupancy: Occupancy, shelf_of: ShelfOf
 ) -> Step:
     """Return the plan of some pods.
 
     gone  what they were attached to; it is released before anybody is served
     come  what they shall be attached to
-    owner whose mark their ports bear
 
     Entangled  others are concerned, or somebody gets nothing
     """
-    return _Service(gone, come, standing, occupancy, shelf_of, owner).run()
+    return _Service(gone, come, standing, occupancy, shelf_of).run()
 
 
 class _Service:
@@ -59,10 +53,9 @@ class _Service:
         standing: Standing,
         occupancy: Occupancy,
         shelf_of: ShelfOf,
-        owner: str,
     ) -> None:
         self.gone, self.come = gone, sorted(come, key=place_in_line) if len(come) > 1 else come
-        self.standing, self.occupancy, self.shelf_of, self.owner = standing, occupancy, shelf_of, owner
+        self.standing, self.occupancy, self.shelf_of = standing, occupancy, shelf_of
         self.draws: dict[str, Draw] = {}
         self.avoided: dict[str, Counter[Address]] = {}
         self.released_macs: Counter[tuple[str, str]] = Counter()
@@ -173,7 +166,8 @@ class _Service:
 
     def desired(self) -> Desired:
         pairs = [(item, self.grants[item.port]) for item in self.come]
-        rows = [pod_port_row(i.network, i.switch, i.pod, i.nad_key, *got, self.owner, i.port) for i, got in pairs]
+        owner = self.standing.owner
+        rows = [pod_port_row(i.network, i.switch, i.pod, i.nad_key, *got, owner, i.port) for i, got in pairs]
         units = dict(zip((row.key for row in rows), units_of(self.come), strict=True))
         return Desired(RowSet(rows), grants=dict(self.grants), units=units)
 

@@ -314,7 +314,7 @@ class Engine:
         )
         if plain:
             try:
-                step = plan_attachments(gone, come, standing, ground.occupancy, self.memory.shelves.of, self.owner)
+                step = plan_attachments(gone, come, standing, ground.occupancy, self.memory.shelves.of)
             except Entangled:
                 pass
             else:

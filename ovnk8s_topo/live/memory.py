@@ -36,7 +36,7 @@ class Memory:
     @classmethod
     def of(cls, plan: Plan, roll: Roll) -> Memory:
         """Return the views of a plan; nothing is known of the database yet."""
-        standing, occupancy = Standing(plan.topology, plan.desired, roll.networks), Occupancy()
+        standing, occupancy = Standing(plan, roll.networks), Occupancy()
         watch = Watch(standing, occupancy, plan.owner, roll.by_prefix)
         return cls(plan, standing, occupancy, watch, Shelves(roll, standing, occupancy))
 

@@ -9,13 +9,14 @@ from ovnk8s_topo.addresses import Address, Subnet
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.nb.rowset import RowSet
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
+from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, Grant, Unit, names, wanted_ports
 from ovnk8s_topo.planner.macs import behind_chosen_macs
 from ovnk8s_topo.planner.persistent import unheeded
 from ovnk8s_topo.planner.style import STYLES
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.planner.wanted import Wanted
-from ovnk8s_topo.spec import Gaps, Layer3, Network, Topology
+from ovnk8s_topo.spec import Gaps, Layer3, Network
 
 Place = tuple[str, str]
 """A pod and one of its NAD keys."""
@@ -64,7 +65,8 @@ class Standing:
     avoided network -> addresses behind MACs that pods have chosen, and how many did
     """
 
-    def __init__(self, topology: Topology, desired: Desired, networks: Mapping[str, Network]) -> None:
+    def __init__(self, plan: Plan, networks: Mapping[str, Network]) -> None:
+        topology, self.owner = plan.topology, plan.owner
         self.networks, self.style = networks, STYLES[topology.style]
         self.honours_wishes = topology.cluster.fixed_addresses == "honour"
         self.rows: dict[Key, Row] = {}
@@ -80,7 +82,7 @@ class Standing:
         self.bound: dict[str, str] = {}
         self.texts: dict[str, tuple[str, ...]] = {}
         self.avoided: dict[str, dict[Address, int]] = {}
-        self.enter(Step(desired, (), (), tuple(wanted_ports(topology))))
+        self.enter(Step(plan.desired, (), (), tuple(wanted_ports(topology))))
 
     def enter(self, step: Step) -> None:
         """Put the outcome of a plan in the place of what was there."""
