@@ -189,6 +189,17 @@ def looks_of_events(network: Network, count: int) -> list[int]:
     return looks
 
 
+def test_the_first_event_after_a_restart_reads_no_row_that_the_plan_has_read() -> None:
+    nb = TrackedNb()
+    started(nb, BLUE, count=200)
+    found = started(nb, BLUE, count=200)
+    rows = len(nb.content.rows)
+    assert found.put(pod("first")).plan.counts["insert"] == 1
+    assert way_of(found) == "attachments"
+    # Each uuid is seen once, to find rows that nobody wants.
+    assert rows <= nb.looked_at < rows + 30
+
+
 def test_what_was_told_comes_back_as_an_event_about_nobody_else() -> None:
     reconciler = started(TrackedNb(), BLUE, RED, count=4)
     told = reconciler.put(pod("web", "blue,red")).plan.told
