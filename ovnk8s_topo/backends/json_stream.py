@@ -121,8 +121,9 @@ class MessageStream:
             if not error.msg.startswith("Unterminated string"):
                 self._check_cut(error.pos)
             raise _Cut from None
-        if end == len(self._text) and self._text[end - 1] not in '"}]':
-            raise _Cut  # more digits may come
+        rest = self._text[end : end + 3]
+        if self._text[end - 1] not in '"}]' and len(rest) < 3 and not rest.strip(".eE+-"):
+            raise _Cut  # more digits may come, or a fraction or exponent has only begun
         return value, end
 
     def _check_cut(self, place: int) -> None:

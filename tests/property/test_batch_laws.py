@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,9 @@ from ovnk8s_topo import Layer2, Layer3, Localnet, Node, Plan, Pod, Reconciler, T
 from ovnk8s_topo.backends import MemoryNb
 from ovnk8s_topo.batches import batches
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Update
+from ovnk8s_topo.nb.ownership import marked
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
+from ovnk8s_topo.planner import desired_from_topology
 from ovnk8s_topo.reconciler import Options, plan_from_snapshot
 from ovnk8s_topo.spec import Network
 
@@ -53,6 +56,13 @@ def read(nb: MemoryNb) -> Snapshot:
 
 def content(nb: MemoryNb) -> dict[str, Stored]:
     return dict(read(nb).rows)
+
+
+@given(topologies())
+def test_rows_planned_for_an_owner_are_those_of_nobody_with_a_mark(topology: Topology) -> None:
+    nobodys, ours = desired_from_topology(topology), desired_from_topology(topology, owner="me")
+    assert list(ours.rows.items()) == [(key, marked(row, "me")) for key, row in nobodys.rows.items()]
+    assert replace(ours, rows=nobodys.rows) == nobodys
 
 
 @given(before=topologies(), after=topologies(), size=st.integers(1, 9))

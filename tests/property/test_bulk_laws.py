@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ovnk8s_topo.addresses import Address, Subnet, subnet_from_text
+from ovnk8s_topo.backends.operations import texts_of
+from ovnk8s_topo.backends.ops import operations
+from ovnk8s_topo.backends.schema import Schema
+from ovnk8s_topo.changes import ChangeSet, Insert
+from ovnk8s_topo.errors import Problem, RowError
 from ovnk8s_topo.ipam import AddressPool, PoolExhausted, SubnetPools
 from ovnk8s_topo.ipam.numbers import FreeNumbers
 from ovnk8s_topo.nb.check import check_rows, check_value
 from ovnk8s_topo.nb.ownership import uuid_of
-from ovnk8s_topo.nb.tables import TABLES, Key, LogicalSwitchPort
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import TABLES, Key, LogicalSwitch, LogicalSwitchPort
 
 NUMBERS = st.lists(st.integers(0, 60), max_size=40)
 POOL = subnet_from_text("10.0.0.0/27")
@@ -111,6 +120,43 @@ def test_a_glance_finds_the_same_faults(ids: dict[str, str], addresses: frozense
         (f"Logical_Switch_Port.{column.name}", why) for column, v in row.values() for why in check_value(column, v)
     ]
     assert [(problem.path, problem.why) for problem in check_rows([row])] == faults
+
+
+EASY = st.sampled_from(["", "a", "b"])
+LOOSE_SETS: st.SearchStrategy[Any] = st.frozensets(EASY) | SETS | st.sets(EASY) | st.frozensets(st.integers(0, 3))
+LOOSE_MAPS: st.SearchStrategy[Any] = st.dictionaries(EASY, EASY) | MAPS | st.dictionaries(EASY, st.integers(0, 3))
+LACKING = ["", "tag_request", "options", "type"]
+
+
+@given(
+    LOOSE_MAPS,
+    LOOSE_SETS,
+    EASY | TEXTS | st.integers(0, 3),
+    st.none() | st.integers(-2, 5000),
+    st.sampled_from(LACKING),
+)
+def test_text_is_refused_for_what_values_are_and_says_what_they_say(
+    ids: Any, addresses: Any, kind: Any, tag: int | None, lacks: str
+) -> None:
+    """What is sent is text, made and checked in one go; what everybody else sees are values, checked before."""
+    row = LogicalSwitchPort(
+        name="p", parent="s", type=kind, addresses=addresses, options=ids, external_ids=ids, tag_request=tag
+    )
+    changes = ChangeSet((Insert("9" * 8, LogicalSwitch(name="s")), Insert("8" * 8, row, ("9" * 8,))))
+    full = Schema.full()
+    ports = full.tables["Logical_Switch_Port"] - {lacks}
+    schema = Schema({**full.tables, "Logical_Switch_Port": ports}, "7.0.0")
+    made = operations(changes, Snapshot.of([]), schema)
+    as_text = outcome(lambda: json.loads(f"[{','.join(texts_of(made))}]"))
+    assert as_text == outcome(lambda: list(operations(changes, Snapshot.of([]), schema)))
+
+
+def outcome(make: Callable[[], list[Any]]) -> list[Any] | tuple[Problem, ...]:
+    """Return operations, or why there are none."""
+    try:
+        return make()
+    except RowError as refused:
+        return refused.problems
 
 
 @given(st.sampled_from(sorted(TABLES)), st.text(st.characters(exclude_categories=["Cs"])))

@@ -76,13 +76,20 @@ def cut(text: str, places: list[int]) -> list[str]:
     st.sampled_from([0, 20, 1 << 16]),
     st.sampled_from([None, 1]),
     st.booleans(),
+    st.sampled_from([None, (",", ":")]),
 )
 def test_any_division_gives_the_same_messages(
-    sent: list[Any], places: list[int], long: int, indent: int | None, ascii_only: bool
+    sent: list[Any],
+    places: list[int],
+    long: int,
+    indent: int | None,
+    ascii_only: bool,
+    separators: tuple[str, str] | None,
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_stream, "_LONG", long)
-        text = "".join(json.dumps(message, indent=indent, ensure_ascii=ascii_only) for message in sent)
+        texts = (json.dumps(message, indent=indent, ensure_ascii=ascii_only, separators=separators) for message in sent)
+        text = "".join(texts)
         reader = Reader()
         for piece in cut(text, places):
             reader.feed(piece)
@@ -147,3 +154,18 @@ def test_what_is_not_json_is_a_fault(monkeypatch: pytest.MonkeyPatch, text: str,
     stream = MessageStream(lambda *_: None)
     with pytest.raises(ValueError, match="not"):
         list(stream.feed(text))
+
+
+@pytest.mark.parametrize(
+    "results", [[{}, {"uuid": ["uuid", "a,]"]}, 12, "x", [], [1, 2]], [1.5, -2], [[]], [{"a": [{}]}]]
+)
+def test_results_that_servers_write_without_spaces(monkeypatch: pytest.MonkeyPatch, results: list[Any]) -> None:
+    monkeypatch.setattr(json_stream, "_LONG", 4)
+    message = {"id": 1, "result": results, "error": None}
+    text = json.dumps(message, separators=(",", ":"))
+    for first in range(1, len(text)):
+        for second in range(first, len(text), 3):
+            reader = Reader()
+            for piece in (text[:first], text[first:second], text[second:]):
+                reader.feed(piece)
+            assert reader.messages == [message], (text[:first], text[first:second])
