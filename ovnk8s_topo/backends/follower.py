@@ -96,7 +96,7 @@ class Follower:
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
         self._pending: dict[object, Pending] = {}
-        self._echoes: dict[object, Echo] = {}
+        self._echoes: dict[object, tuple[Echo, Mapping[str, object]]] = {}
         self._document: Any = None
         self._asked_as = ""
         self._last_transaction = _NO_TRANSACTION
@@ -147,9 +147,10 @@ class Follower:
         echo  what will be heard of its changes
         """
         pending = self._pending[number] = Pending()
-        if echo is not None:
-            self._echoes[number] = echo
         self._send(message)
+        if echo is not None:
+            # The server is at work meanwhile.
+            self._echoes[number] = echo, echo.told()
         return pending
 
     def base(self) -> Base[Snapshot] | None:
@@ -244,8 +245,8 @@ class Follower:
 
     def _is_echo(self, tables: Mapping[str, Any]) -> bool:
         """Take in what a transaction of ours has done, if this is just that."""
-        for echo in self._echoes.values():
-            if tables == echo.told:
+        for echo, told in self._echoes.values():
+            if tables == told:
                 return self.rows.apply_echo(echo)
         return False
 

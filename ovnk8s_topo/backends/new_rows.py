@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ovnk8s_topo.backends.operations import map_json, to_text
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.nb.check import plain_kind
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.tables import Row, Table, reader_of
+
+T = TypeVar("T")
+
+_REMEMBERED = 1000
+"""Maps that are remembered as they were written."""
+
+HINT = "\\u"
+"""What JSON begins characters with that need a second look: half a surrogate pair, NUL, and many that are right."""
 
 Names = Callable[[Row, Column, Value], object]
 """Gives the uuids that stand for the names in a column of a row, as JSON."""
@@ -62,28 +70,38 @@ class _Writer(NamedTuple):
 
 
 class Maps:
-    """Writes maps, once for all rows that share one. While it lives, so must they: no other has its id then."""
+    """Writes maps, once for all rows that share one: ports of one network and namespace say the same of themselves."""
 
     def __init__(self) -> None:
-        self._json: dict[int, object] = {}
-        self._texts: dict[int, str] = {}
+        self._json: dict[int, tuple[Mapping[str, str], object]] = {}
+        self._texts: dict[int, tuple[Mapping[str, str], str]] = {}
 
     def json(self, value: Mapping[str, str]) -> object:
         """Return a map as JSON."""
-        if (known := self._json.get(id(value))) is None:
-            known = self._json[id(value)] = map_json(value)
-        return known
+        known = self._json.get(id(value))
+        if known is None or known[0] is not value:
+            known = value, map_json(value)
+            _remember(self._json, known)
+        return known[1]
 
     def text(self, value: Mapping[str, str]) -> str:
         """Return a map as text."""
-        if (known := self._texts.get(id(value))) is None:
+        known = self._texts.get(id(value))
+        if known is None or known[0] is not value:
             pairs = ",".join([f"[{quoted(key)},{quoted(value[key])}]" for key in sorted(value)])
-            known = self._texts[id(value)] = f'["map",[{pairs}]]'
-        return known
+            known = value, f'["map",[{pairs}]]'
+            _remember(self._texts, known)
+        return known[1]
+
+
+def _remember(known: dict[int, tuple[Mapping[str, str], T]], pair: tuple[Mapping[str, str], T]) -> None:
+    if len(known) >= _REMEMBERED:
+        known.clear()
+    known[id(pair[0])] = pair
 
 
 class NewRows:
-    """Writes new rows for a server that has the columns of `schema`. While it lives, so must the rows.
+    """Writes new rows for a server that has the columns of `schema`.
 
     It refers to nothing that refers to it, as a transaction does not: else it would wait for the garbage collector,
     with all its rows.
@@ -115,7 +133,7 @@ class NewRows:
     def plain_members(self, row: Row) -> list[str] | None:
         """Return the same if the row is plainly right, as nearly all are, see `nb.check.is_plain`; else None.
 
-        The server must have all of its columns.
+        The server must have all of its columns. Where one of the texts has a `HINT`, a second look is needed.
         """
         table, members = row.TABLE, list[str]()
         plain = (self._writers.get(table.name) or self._writer(table)).plain

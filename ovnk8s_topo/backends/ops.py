@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import chain
 from typing import cast
 
-from ovnk8s_topo.backends.new_rows import NewRows
+from ovnk8s_topo.backends.new_rows import HINT, NewRows
 from ovnk8s_topo.backends.operations import (
     Operation,
     Operations,
@@ -35,9 +35,6 @@ from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.ownership import external_ids_of
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, Row, Table
-
-_HINT = "\\u"
-"""What JSON begins characters with that need a second look: half a surrogate pair, NUL, and many that are right."""
 
 
 @dataclass(slots=True)
@@ -233,7 +230,7 @@ class _Transaction:
 
     def insert_text(self, change: Insert) -> str:
         members = self.rows.plain_members(change.row)
-        if members is None or _HINT in "".join(members):
+        if members is None or HINT in "".join(members):
             self.check_insert(change)
             members = self.rows.members(change.row, self.json)
         if change.uuid in self.children:

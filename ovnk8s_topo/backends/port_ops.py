@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, overload
 
-from ovnk8s_topo.backends.operations import Operation, map_json, to_json
+from ovnk8s_topo.backends.new_rows import HINT, NewRows
+from ovnk8s_topo.backends.operations import Operation
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.changes import ChangeSet, Delete, Insert
 from ovnk8s_topo.nb.check import check_rows
@@ -19,11 +20,6 @@ from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.ownership import external_ids_of
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import TABLES, Row, children_of
-
-_REMEMBERED = 1000
-"""Maps whose text is remembered: ports of one network and namespace share what they say of themselves."""
-
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 _PLAIN = {
     name
@@ -38,17 +34,23 @@ _PLAIN = {
 class Echo(NamedTuple):
     """What a server tells of a row of ours that comes into its holder, or leaves it.
 
-    told    as <table-updates2> (ovsdb-server(7) section 4.1.14), decoded
-    row     None: it leaves
-    text    of the row
+    row   None: it leaves
+    text  of the row
+    link  table and column of the holder
     """
 
-    told: Mapping[str, object]
     table: str
     uuid: str
     holder: str
+    link: tuple[str, str]
     row: Row | None = None
     text: str = ""
+
+    def told(self) -> Mapping[str, object]:
+        """Return it as <table-updates2> (ovsdb-server(7) section 4.1.14), decoded; of sets, only what is different."""
+        update = {"delete": None} if self.row is None else {"insert": json.loads(self.text)}
+        table, column = self.link
+        return {self.table: {self.uuid: update}, table: {self.holder: {"modify": {column: ["uuid", self.uuid]}}}}
 
 
 class OneRow(Sequence[Operation]):
@@ -86,7 +88,8 @@ class PortEncoder:
     """Encodes changes of one row."""
 
     def __init__(self) -> None:
-        self._maps: dict[int, tuple[Mapping[str, str], object, str]] = {}
+        self._schema = Schema({}, "unknown")
+        self._rows = NewRows(self._schema)
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> OneRow | None:
         """Return the operations that make `changes`, with all guards; see `ops.encode`.
@@ -95,86 +98,68 @@ class PortEncoder:
         """
         if len(changes.changes) != 1:
             return None
+        if schema is not self._schema:
+            self._schema, self._rows = schema, NewRows(schema)
         [change] = changes.changes
         if isinstance(change, Insert):
-            return self._comes(change, actual, schema) if change.row.TABLE.name in _PLAIN else None
-        return self._goes(change.stored, schema) if isinstance(change, Delete) else None
+            return self._comes(change, actual) if change.row.TABLE.name in _PLAIN else None
+        return self._goes(change.stored) if isinstance(change, Delete) else None
 
-    def _comes(self, change: Insert, actual: Snapshot, schema: Schema) -> OneRow | None:
-        uuid, row = change.uuid, change.row
-        if len(change.holders) != 1:
+    def _comes(self, change: Insert, actual: Snapshot) -> OneRow | None:
+        uuid, row, holders = change
+        if len(holders) != 1:
             return None
-        [holder] = change.holders
+        [holder] = holders
         stored = actual.rows.get(holder)
-        guard = self._guard(stored, schema) if stored else ""
-        values = self._values(row, schema.tables.get(row.TABLE.name))
-        if not guard or values is None or check_rows((row,)):
+        guard = self._guard(stored) if stored else ""
+        text = self._text(row) if guard else ""
+        if not text:
             return None
-        table, text = row.TABLE.name, _encode(values)
+        table, link = row.TABLE.name, row.TABLE.parent
+        assert link
         insert = f'{{"op":"insert","table":"{table}","uuid":"{uuid}","row":{text}}}'
-        told = {table: {uuid: {"insert": values}}, **_membership(row, holder, uuid)}
-        mutate = _mutate(row, holder, "insert", uuid)
-        return OneRow(f"{guard},{insert},{mutate}", 3, Echo(told, table, uuid, holder, row, text))
-
-    def _goes(self, stored: Stored, schema: Schema) -> OneRow | None:
-        uuid, row, table = stored.uuid, stored.row, stored.row.TABLE.name
-        guard = self._guard(stored, schema)
-        if not guard or table not in _PLAIN or len(stored.holders) != 1:
-            return None
-        [holder] = stored.holders
-        delete = f'{{"op":"delete","table":"{table}","where":{_where(uuid)}}}'
-        told = {table: {uuid: {"delete": None}}, **_membership(row, holder, uuid)}
-        return OneRow(f"{guard},{_mutate(row, holder, 'delete', uuid)},{delete}", 3, Echo(told, table, uuid, holder))
-
-    def _guard(self, stored: Stored, schema: Schema) -> str:
-        """Return what relies on a row being there, with the owner that was read; "" where rows do not say that."""
-        table = stored.row.TABLE
-        if "external_ids" not in table.columns or not schema.has(table.name, "external_ids"):
-            return ""
-        return (
-            f'{{"op":"wait","table":"{table.name}","timeout":0,"where":{_where(stored.uuid)},'
-            f'"columns":["external_ids"],"until":"==","rows":[{{"external_ids":{self._ids(stored.row)[1]}}}]}}'
+        return OneRow(
+            f"{guard},{insert},{_mutate(link, holder, 'insert', uuid)}", 3, Echo(table, uuid, holder, link, row, text)
         )
 
-    def _values(self, row: Row, has: frozenset[str] | None) -> dict[str, object] | None:
-        """Return a new row's columns as JSON, None if the server lacks one or the table."""
-        if has is None:
+    def _goes(self, stored: Stored) -> OneRow | None:
+        uuid, row, holders = stored
+        table, link = row.TABLE.name, row.TABLE.parent
+        guard = self._guard(stored)
+        if not guard or not link or table not in _PLAIN or len(holders) != 1:
             return None
-        table, values = row.TABLE, dict[str, object]()
-        for column, default, value in zip(table.columns.values(), table.defaults, table.content(row), strict=True):
-            if value != default:
-                name = column.name
-                if name not in has:
-                    return None
-                values[name] = self._ids(row)[0] if name == "external_ids" else _bare(column, value)
-        return values
+        [holder] = holders
+        delete = f'{{"op":"delete","table":"{table}","where":{_where(uuid)}}}'
+        return OneRow(f"{guard},{_mutate(link, holder, 'delete', uuid)},{delete}", 3, Echo(table, uuid, holder, link))
 
-    def _ids(self, row: Row) -> tuple[object, str]:
-        """Return external_ids as JSON, and as its text."""
-        ids = external_ids_of(row)
-        known = self._maps.get(id(ids))
-        if known is None or known[0] is not ids:
-            if len(self._maps) >= _REMEMBERED:
-                self._maps.clear()
-            found = map_json(ids)
-            known = self._maps[id(ids)] = ids, found, _encode(found)
-        return known[1], known[2]
+    def _guard(self, stored: Stored) -> str:
+        """Return what relies on a row being there, with the owner that was read; "" where rows do not say that."""
+        table = stored.row.TABLE
+        if "external_ids" not in table.columns or not self._schema.has(table.name, "external_ids"):
+            return ""
+        external_ids = self._rows.maps.text(external_ids_of(stored.row))
+        return (
+            f'{{"op":"wait","table":"{table.name}","timeout":0,"where":{_where(stored.uuid)},'
+            f'"columns":["external_ids"],"until":"==","rows":[{{"external_ids":{external_ids}}}]}}'
+        )
 
-
-def _bare(column: Column, value: Value) -> object:
-    if column.shape == "set" and isinstance(value, frozenset) and len(value) == 1:
-        return next(iter(value))
-    return to_json(column, value)
-
-
-def _membership(child: Row, holder: str, uuid: str) -> Mapping[str, object]:
-    """Return what is told of a holder that gains or loses a child: of sets, only what is different."""
-    table, column = child.TABLE.parent or ("", "")
-    return {table: {holder: {"modify": {column: ["uuid", uuid]}}}}
+    def _text(self, row: Row) -> str:
+        """Return a new row as text, "" if it is at fault or the server lacks a column, or the table."""
+        members = self._rows.plain_members(row)
+        text = "" if members is None else ",".join(members)
+        if members is None or HINT in text:
+            if check_rows((row,)) or self._rows.lacking(row.TABLE) or row.TABLE.name not in self._schema.tables:
+                return ""
+            text = ",".join(self._rows.members(row, _no_names))
+        return f"{{{text}}}"
 
 
-def _mutate(child: Row, holder: str, change: str, uuid: str) -> str:
-    table, column = child.TABLE.parent or ("", "")
+def _no_names(row: Row, column: Column, _: Value) -> object:
+    raise AssertionError(f"{row.key} names other rows in {column.name}")
+
+
+def _mutate(link: tuple[str, str], holder: str, change: str, uuid: str) -> str:
+    table, column = link
     return (
         f'{{"op":"mutate","table":"{table}","where":{_where(holder)},'
         f'"mutations":[["{column}","{change}",["set",[["uuid","{uuid}"]]]]]}}'
