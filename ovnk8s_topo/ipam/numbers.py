@@ -73,16 +73,20 @@ class FreeNumbers:
 
     def add(self, first: int, last: int) -> None:
         """Put a span back; numbers of it that are free already are passed over."""
-        for free_first, free_last in list(self._spans_between(first - 1, last + 1)):
-            first, last = min(first, free_first), max(last, free_last)
-            del self._first_by_last[free_last]
+        touched = list(self._spans_between(first - 1, last + 1))
+        if touched:
+            first, last = min(first, touched[0][0]), max(last, touched[-1][1])
+        for free_first, free_last in touched:
             self.count -= free_last - free_first + 1
+            if free_last != last:
+                del self._first_by_last[free_last]
         self._first_by_last[last] = first
         self.count += last - first + 1
 
     def _spans_between(self, first: int, last: int) -> Iterator[Span]:
-        for span_last in self._first_by_last.irange(minimum=first):
-            span_first = self._first_by_last[span_last]
+        spans = self._first_by_last
+        for index in range(spans.bisect_left(first), len(spans)):
+            span_last, span_first = spans.peekitem(index)
             if span_first > last:
                 return
             yield span_first, span_last

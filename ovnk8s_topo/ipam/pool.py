@@ -79,10 +79,13 @@ class AddressPool:
 
         passed_over  addresses that do not count as free
         """
-        value = self._free.at_or_after(self._first)
-        while value is not None and Address(self.subnet.version, value) in passed_over:
-            value = self._free.at_or_after(value + 1)
-        return None if value is None else Address(self.subnet.version, value)
+        number = self._first
+        while (value := self._free.at_or_after(number)) is not None:
+            address = Address(self.subnet.version, value)
+            if address not in passed_over:
+                return address
+            number = value + 1
+        return None
 
     def next_for(self, owners: Sequence[str]) -> list[Address]:
         """Give each of the owners what `next` would give it, in turn; fewer addresses than owners if they run out."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from ovnk8s_topo.planner.names import prefix
-from ovnk8s_topo.planner.wanted import Wanted, wanted_ports_of_pod
+from ovnk8s_topo.planner.wanted import Wanted, wanted_port, wanted_ports_of_pod
 from ovnk8s_topo.spec import Gaps, IpamClaim, Layer2, Layer3, Localnet, Network, Node, Pod, Topology
 
 Object = Network | Node | Pod | IpamClaim
@@ -125,8 +125,8 @@ class Roll:
 
         SpecError  a network cannot be beside the others
         """
-        networks, nodes = dict(_news(draft.networks, self.networks)), dict(_news(draft.nodes, self.nodes))
-        claims = dict(_news(draft.ipam_claims, self.ipam_claims))
+        networks, nodes = _news(draft.networks, self.networks), _news(draft.nodes, self.nodes)
+        claims = _news(draft.ipam_claims, self.ipam_claims)
         if networks:
             self._check(networks)
         gaps = self.gaps
@@ -140,13 +140,6 @@ class Roll:
         # A pod that is put again unchanged is an event all the same: its owner wants to be told.
         pods = {key: pod for key, pod in draft.pods.items() if pod is not None or key in self.pods}
         return Event(gaps, networks, nodes, pods, claims)
-
-    def event_of_pod(self, name: str, pod: Pod | None) -> Event:
-        """Return what one pod that is put or, if it is None, removed changes here; see `event`."""
-        gaps = self.gaps
-        if gaps.pods:
-            gaps = gaps.model_copy(update={"pods": gaps.pods - {name}})
-        return Event(pods={name: pod} if pod is not None or name in self.pods else {}, gaps=gaps)
 
     def event_of(self, topology: Topology) -> Event | None:
         """Return how a topology differs from what is wanted, None if it does in more than objects."""
@@ -236,11 +229,12 @@ class Roll:
 
     def lone_attachment(self, pod: Pod) -> Wanted | None:
         """Return the attachment of a pod that selects one network, None if it has none or selects more."""
-        if len(pod.networks) != 1:
+        if len(pod.networks) != 1 or not pod.has_ports:
             return None
-        [nad] = nads_of(pod)
+        [attachment] = pod.networks
+        nad = f"{attachment.namespace or pod.namespace}/{attachment.name}"
         network = self.by_nad.get(nad)
-        return next(wanted_ports_of_pod(pod, {nad: self.networks[network]}), None) if network else None
+        return wanted_port(pod, self.networks[network], nad, attachment) if network else None
 
     def networks_of(self, pods: Iterable[str]) -> set[str]:
         """Return the networks that pods select."""
@@ -304,8 +298,8 @@ def _claims_of(pod: Pod) -> Iterator[str]:
     return (f"{pod.namespace}/{reference}" for reference in references if reference)
 
 
-def _news(said: Mapping[str, V | None], known: Mapping[str, V]) -> Iterator[tuple[str, V | None]]:
-    return ((name, value) for name, value in said.items() if value != known.get(name))
+def _news(said: Mapping[str, V | None], known: Mapping[str, V]) -> Mapping[str, V | None]:
+    return {name: value for name, value in said.items() if value != known.get(name)} if said else _NONE
 
 
 def _differences(wanted: Mapping[str, V], known: Mapping[str, V]) -> Iterator[tuple[str, V | None]]:

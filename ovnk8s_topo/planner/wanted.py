@@ -86,6 +86,11 @@ def wanted_ports_of_pod(pod: Pod, networks: Mapping[str, Network]) -> Iterator[W
         yield from (plug.of(pod) for plug in _plugs(pod, networks))
 
 
+def wanted_port(pod: Pod, network: Network, nad_key: str, attachment: Attachment) -> Wanted:
+    """Return one attachment of a pod that has ports, to its network."""
+    return _plug(network, nad_key, attachment).of(pod)
+
+
 class _Plug(NamedTuple):
     """One attachment of all pods of a namespace that ask for the same.
 
@@ -112,9 +117,13 @@ def _plugs(pod: Pod, networks: Mapping[str, Network]) -> Iterator[_Plug]:
     for nad_key, attachment in nad_keys(pod.networks, pod.namespace):
         network = networks.get(f"{attachment.namespace or pod.namespace}/{attachment.name}")
         if network is not None:
-            switch_of = partial(BUILDERS[network.topology].switch_of, network)
-            asks = bool(attachment.ips or attachment.mac or attachment.ipam_claim_reference)
-            yield _Plug(network, nad_key, attachment, names.prefix(nad_key), switch_of, asks)
+            yield _plug(network, nad_key, attachment)
+
+
+def _plug(network: Network, nad_key: str, attachment: Attachment) -> _Plug:
+    switch_of = partial(BUILDERS[network.topology].switch_of, network)
+    asks = bool(attachment.ips or attachment.mac or attachment.ipam_claim_reference)
+    return _Plug(network, nad_key, attachment, names.prefix(nad_key), switch_of, asks)
 
 
 def networks_by_nad(topology: Topology) -> Mapping[str, Network]:

@@ -12,7 +12,7 @@ from tracked_nb import TrackedNb
 
 from ovnk8s_topo import IpamClaim, Layer2, Layer3, Localnet, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.diff import ChangeSet
-from ovnk8s_topo.live import Engine, Event, Lone
+from ovnk8s_topo.live import Draft, Engine, Event, Lone, Removed
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import LogicalSwitchPort
 from ovnk8s_topo.plan import Plan
@@ -75,7 +75,12 @@ class World:
 
     def happen(self, pod: Pod, put: bool) -> None:
         straight, general, before = self.straight, self.general, self.snapshot()
-        event = straight.roll.event_of_pod(f"ns/{pod.name}", pod if put else None)
+        draft = Draft()
+        if put:
+            draft.put([pod])
+        else:
+            draft.remove([pod], Removed())
+        event = straight.roll.event(draft)
         undo = straight.enter(event)
         assert general.enter(event) == undo
         expected = general.plan(event, undo, before)
