@@ -241,20 +241,19 @@ class Attempts(Generic[S, C]):
     def attempt(self, base: Base[S]) -> Done[S, C] | None:
         """Try once; None if it must be tried again."""
         operations = self.decision.operations(base.snapshot, base.schema)
-        changes = self.decision.result
-        if not len(operations):
+        changes, count = self.decision.result, len(operations)
+        if not count:
             # An attempt whose reply was lost has done it: what is wanted is there, and something was sent.
             return Done(changes if self.lost is None else self.lost, self.decision.attempts, base, [])
         also = self.also(base)
-        with self.way.carrier(len(operations)) as carrier:
+        with self.way.carrier(count) as carrier:
             pending = carrier.send(Joined(operations, also) if also else operations, self.deadline)
             if pending is None:
                 return None
             reply = self.reply(pending, changes, carrier)
         refusal = refusal_of(reply)
         if reply and refusal is None:
-            answers = reply[len(operations) : len(operations) + len(also)]
-            return Done(changes, self.decision.attempts, base, answers)
+            return Done(changes, self.decision.attempts, base, reply[count : count + len(also)])
         if refusal is not None:
             self.refused(refusal, changes)
         return None

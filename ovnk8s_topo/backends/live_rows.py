@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from ovnk8s_topo.nb.rowset import IndexedRows, Snapshot, Stored, references
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
@@ -194,6 +194,16 @@ class _View(IndexedRows):
             raise KeyError(uuid)
         return stored
 
+    @overload
+    def get(self, key: str, /) -> Stored | None: ...
+
+    @overload
+    def get(self, key: str, /, default: Stored | T) -> Stored | T: ...
+
+    def get(self, key: str, /, default: Stored | T | None = None) -> Stored | T | None:
+        # The one of `Mapping` raises, and catches, an error for each row that is not there.
+        return self._at(key) or default
+
     def _at(self, uuid: str) -> Stored | None:
         with self._live.lock:
             return self._before[uuid] if uuid in self._before else self._live.get(uuid)
@@ -222,10 +232,15 @@ class _View(IndexedRows):
     def named(self, key: Key) -> tuple[Stored, ...]:
         # Nearly all names that somebody asks for are new. What changes is kept first: looked at in this order, no lock
         # is needed to tell.
-        if not self._live.names[key.table].get(key.name) and not self._before:
+        found = self._live.names[key.table].get(key.name)
+        if not found and not self._before:
             return ()
         with self._live.lock:
-            return self._found(self._live.names[key.table].get(key.name), lambda kept: kept.key == key)
+            if self._before or len(found) > 1:
+                return self._found(self._live.names[key.table].get(key.name), lambda kept: kept.key == key)
+            (uuid,) = found
+            stored = self._live.get(uuid)
+            return () if stored is None else (stored,)
 
     def children(self, uuid: str) -> tuple[Stored, ...]:
         with self._live.lock:

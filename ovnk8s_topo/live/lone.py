@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from ovnk8s_topo.addresses import Subnet, mac_from_address
+from ovnk8s_topo.addresses import Address, Subnet, mac_from_address
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.roll import Roll
@@ -109,7 +109,7 @@ class Loner:
         if lone.coming is None and isinstance(change, Delete):
             self.memory.leave(lone.item, _unit_of(lone.item), change)
         elif lone.coming is not None and isinstance(change, Insert):
-            self.memory.join(lone.item, lone.coming.unit, lone.coming.row, lone.coming.grant, change)
+            self.memory.join(lone.item, lone.coming.unit, lone.coming.row, lone.coming.grant, change.uuid)
 
     @property
     def _plan(self) -> Plan:
@@ -120,19 +120,17 @@ class Loner:
 
     def _grant(self, item: Wanted, key: Key) -> Grant | None:
         """Return what a newcomer gets, None if it is not as simple as that."""
-        network, attachment = item.network, item.attachment
-        standing, occupancy = self.memory.standing, self.memory.occupancy
-        if attachment.ips or attachment.mac or attachment.ipam_claim_reference or item.pod.given or not network.ranges:
+        network, port, standing, occupancy = item.network.name, item.port, self.memory.standing, self.memory.occupancy
+        if not item.is_plain or key in standing.units or port in standing.ports or port in occupancy.ports:
             return None
-        if key in standing.units or item.port in standing.ports or item.port in occupancy.ports:
-            return None
-        avoided = standing.avoided.get(network.name, ())
-        addresses = [pool.lowest_free(avoided) for pool in self.memory.shelves.of(item).pools.pools]
-        found = tuple(address for address in addresses if address is not None)
-        if len(found) < len(addresses):
-            return None
-        mac = mac_from_address(found[0])
-        return None if mac in occupancy.macs.get(network.name, ()) else Grant(mac, found)
+        avoided, found = standing.avoided.get(network, ()), list[Address]()
+        for pool in self.memory.shelves.of(item).pools.pools:
+            address = pool.lowest_free(avoided)
+            if address is None:
+                return None
+            found.append(address)
+        mac = mac_from_address(found[0]) if found else ""
+        return None if not mac or mac in occupancy.macs.get(network, ()) else Grant(mac, tuple(found))
 
     def _home(self, switch: str, snapshot: Snapshot) -> Stored | None:
         """Return the row of a switch if it is as it was planned and nobody else has its name."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ovnk8s_topo.diff import ChangeSet, Delete, Insert
-from ovnk8s_topo.live.occupancy import Occupancy
+from ovnk8s_topo.diff import ChangeSet, Delete
+from ovnk8s_topo.live.occupancy import Occupancy, held_as_planned
 from ovnk8s_topo.live.parts import unsettled_networks
 from ovnk8s_topo.live.roll import Roll
 from ovnk8s_topo.live.shelves import Shelves
 from ovnk8s_topo.live.standing import Open, Standing, Step
-from ovnk8s_topo.live.watch import Findings, Watch, held_by_plan
+from ovnk8s_topo.live.watch import Findings, Watch
 from ovnk8s_topo.nb.rowset import Snapshot
-from ovnk8s_topo.nb.tables import Row
+from ovnk8s_topo.nb.tables import LogicalSwitchPort, Row
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Grant, Unit
 from ovnk8s_topo.planner.wanted import Wanted
@@ -72,19 +72,15 @@ class Memory:
         if whole:
             self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})
 
-    def join(self, item: Wanted, unit: Unit, row: Row, grant: Grant, insert: Insert) -> None:
-        """Take in that an attachment has come alone.
-
-        row     as it was planned
-        insert  what was done
-        """
+    def join(self, item: Wanted, unit: Unit, row: LogicalSwitchPort, grant: Grant, uuid: str) -> None:
+        """Take in that an attachment has come alone, as the row `uuid`."""
         self.standing.join(item, unit, row, grant)
-        held = held_by_plan(insert.row, {item.port: grant})
+        held = held_as_planned(row, grant)
         self.watch.arrived.clear()
-        self.watch.await_row(insert.uuid, insert.row, held)
+        self.watch.await_row(uuid, row, held)
         if held:
             # What the last event has done most events find: it is noted now, and only confirmed then.
-            self.shelves.follow(*self.occupancy.note(insert.uuid, held))
+            self.shelves.follow(*self.occupancy.note(uuid, held))
 
     def leave(self, item: Wanted, unit: Unit, delete: Delete) -> None:
         """Take in that an attachment has gone alone."""

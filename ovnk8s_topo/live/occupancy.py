@@ -59,18 +59,18 @@ class Occupancy:
         self.ports[held.port] = held
         self.by_network.setdefault(held.network, {})[held.port] = held
         self.by_switch.setdefault(held.switch, {})[held.port] = held
-        macs = self.macs.setdefault(held.network, {})
-        macs[held.mac] = macs.get(held.mac, 0) + 1
+        macs, mac = self.macs.setdefault(held.network, {}), held.mac
+        macs[mac] = macs.get(mac, 0) + 1
 
     def _forget(self, held: Held) -> None:
         _drop(self.by_network, held.network, held)
         _drop(self.by_switch, held.switch, held)
         if self.ports.get(held.port) is held:
             del self.ports[held.port]
-        macs = self.macs[held.network]
-        macs[held.mac] -= 1
-        if not macs[held.mac]:
-            del macs[held.mac]
+        macs, mac = self.macs[held.network], held.mac
+        macs[mac] -= 1
+        if not macs[mac]:
+            del macs[mac]
 
 
 def held_as_planned(row: LogicalSwitchPort, grant: Grant) -> Held | None:

@@ -106,17 +106,17 @@ class Watch:
                 if not self.occupancy.has(uuid, held):
                     findings.ports.append(self.occupancy.note(uuid, held))
             elif uuid in self.departed and snapshot.rows.get(uuid) is None:
-                self._note_departure(uuid, snapshot, findings)
+                self._note_departure(uuid, findings)
             else:
                 self._look(uuid, snapshot, findings)
         return findings
 
-    def _note_departure(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
+    def _note_departure(self, uuid: str, findings: Findings) -> None:
         """Note that a row that we have deleted is gone."""
         self.departed.remove(uuid)
         key = self.known.pop(uuid, None)
         if key and key.table == PORTS:
-            self._look_at_port(uuid, snapshot, findings, True)
+            findings.ports.append(self.occupancy.note(uuid, None))
 
     def _look(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
         stored = snapshot.rows.get(uuid)

@@ -72,6 +72,8 @@ def address_behind(mac: str) -> tuple[Address, ...]:
 
 def behind_chosen_macs(item: Wanted, honours_wishes: bool) -> tuple[Address, ...]:
     """Return the addresses behind an attachment's chosen MACs, without those that it has or asks for itself."""
+    if item.is_plain:
+        return ()
     told = item.given
     if not (item.attachment.mac or told):
         return ()
