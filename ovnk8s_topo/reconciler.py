@@ -308,6 +308,7 @@ class Reconciler:
         undo, outcomes = engine.enter(event), list[Outcome | Lone]()
 
         def decide(snapshot: Snapshot) -> ChangeSet:
+            engine.retract()
             outcome: Outcome | Lone | None = engine.plan_lone(event, undo, snapshot)
             if outcome is None:
                 with paused():
@@ -316,9 +317,15 @@ class Reconciler:
             return outcome.changes
 
         try:
-            done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb")
+            done = self.nb.commit(
+                decide,
+                timeout_s=timeout_s,
+                confirm=how.wait != "nb",
+                meanwhile=lambda: engine.expect(outcomes[-1]),
+            )
             engine.accept(outcomes[-1])
         except BaseException:
+            engine.retract()
             engine.enter(undo)
             raise
         self._wait(how.wait, done, deadline)

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ovnk8s_topo.backends.batched import whole
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
+from ovnk8s_topo.changes import ChangeSet
 from ovnk8s_topo.diff import apply_changes
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
@@ -27,13 +28,21 @@ class SnapshotNb:
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         return self.content
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
         attempts = 1
-        changes = decide(self.content)
+        changes = self._sent(decide, meanwhile)
         if self.meddle:
             meddle, self.meddle = self.meddle, None
             meddle()
-            attempts, changes = 2, decide(self.content)
+            attempts, changes = 2, self._sent(decide, meanwhile)
         for part in (cut or whole)(changes):
             self.transactions += 1
             self.content = apply_changes(self.content, part)
@@ -41,6 +50,12 @@ class SnapshotNb:
         if confirm:
             self.content = Snapshot(self.content.rows, self.content.nb_cfg + 1)
         return Committed(changes, attempts, self.content.nb_cfg if confirm else 0)
+
+    def _sent(self, decide: Decide, meanwhile: Meanwhile | None) -> ChangeSet:
+        changes = decide(self.content)
+        if meanwhile and not changes.is_empty:
+            meanwhile()
+        return changes
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:
         self.waited.append((level, nb_cfg))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from snapshot_nb import SnapshotNb
 
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Meanwhile
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import IndexedRows, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
@@ -69,14 +69,22 @@ class TrackedNb(SnapshotNb):
         self._content = Snapshot({})
         super().__init__()
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
         def counted(snapshot: Snapshot) -> ChangeSet:
             self.reads.clear()
             changes = decide(snapshot)
             self.looked_at = self.reads["row"]
             return changes
 
-        return super().commit(counted, timeout_s=timeout_s, confirm=confirm, cut=cut)
+        return super().commit(counted, timeout_s=timeout_s, confirm=confirm, cut=cut, meanwhile=meanwhile)
 
     @property
     def content(self) -> Snapshot:

@@ -118,12 +118,14 @@ def refusal_of(results: list[Any]) -> Refusal | None:
 class Decision(abc.ABC, Generic[S, C]):
     """Changes that are computed anew in every attempt.
 
-    decide   computes the changes from the database as it is in this very attempt
-    result   the changes of the last attempt
-    attempts how often `decide` was asked
+    decide     computes the changes from the database as it is in this very attempt
+    meanwhile  called when they have been sent; None: nothing is
+    result     the changes of the last attempt
+    attempts   how often `decide` was asked
     """
 
     decide: Callable[[S], C]
+    meanwhile: Callable[[], None] | None = None
     result: C
     attempts: int = 0
 
@@ -250,6 +252,8 @@ class Attempts(Generic[S, C]):
             pending = carrier.send(Joined(operations, also) if also else operations, self.deadline)
             if pending is None:
                 return None
+            if self.decision.meanwhile is not None:
+                self.decision.meanwhile()
             reply = self.reply(pending, changes, carrier)
         refusal = refusal_of(reply)
         if reply and refusal is None:

@@ -16,6 +16,9 @@ Decide = Callable[[Snapshot], ChangeSet]
 Cut = Callable[[ChangeSet], Iterable[ChangeSet]]
 """Cuts changes into batches that may be made one after the other; each is a transaction."""
 
+Meanwhile = Callable[[], None]
+"""What is done while the server works. It has no say in what happens, and must not raise."""
+
 Level = Literal["sb", "hv"]
 """How far a change must have come: written to the southbound by northd, or realised by every chassis."""
 
@@ -51,7 +54,15 @@ class NbBackend(Protocol):
         """
         ...
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
         """Write the changes that `decide` returns, in one transaction, all or nothing.
 
         Each attempt reads a snapshot, calls `decide` with it and sends the result with guards; when a guard fails,
@@ -65,6 +76,8 @@ class NbBackend(Protocol):
         confirm  ask for a confirmation: raise NB_Global.nb_cfg in the same transaction (see `wait`)
         cut      make the batches that it returns, each all or nothing, in their order. Of those that do not get through
                  the next attempt decides anew; an error says how much is written
+        meanwhile  called when what `decide` returned has been sent, in each attempt, before its answer is waited for.
+                 Not called where that takes no time, nor with `cut`
 
         RowError            a row breaks the schema's types or ranges, or needs a column that the server lacks
         ConflictError       guards kept failing until the deadline

@@ -7,7 +7,7 @@ from typing import Self
 
 from ovnk8s_topo.backends.attempts import Deadline, Decision
 from ovnk8s_topo.backends.batched import attempts
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
 from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.operations import Operations
@@ -21,8 +21,8 @@ from ovnk8s_topo.nb.rowset import Snapshot
 
 
 class _Decision(Decision[Snapshot, ChangeSet]):
-    def __init__(self, decide: Decide, ports: PortEncoder) -> None:
-        self.decide, self.ports = decide, ports
+    def __init__(self, decide: Decide, meanwhile: Meanwhile | None, ports: PortEncoder) -> None:
+        self.decide, self.meanwhile, self.ports = decide, meanwhile, ports
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Operations:
         return self.ports.encode(changes, actual, schema) or operations(changes, actual, schema)
@@ -74,9 +74,17 @@ class DirectNb:
             raise self._line.unavailable(timeout_s)
         return base.snapshot
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
-        decision = _Decision(decide, self._ports)
+        decision = _Decision(decide, meanwhile, self._ports)
         return commit(lambda also: attempts(self._line, decision, timeout_s, also, cut).run(), confirm=confirm)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self, cast
 
 from ovnk8s_topo.backends import snapshot_file
 from ovnk8s_topo.backends.batched import batches_of, joined, told_with, whole
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
 from ovnk8s_topo.backends.draft import Draft
 from ovnk8s_topo.backends.engine import Database, Operation
 from ovnk8s_topo.backends.faults import Fault, Faults
@@ -100,7 +100,15 @@ class MemoryNb:
         """Return all rows of our tables; see `contract.NbBackend.snapshot`."""
         return self._read(self._faults.on_read())
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         deadline = time.monotonic() + timeout_s
         attempts = broken = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.batched import attempts
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.operations import Operation
 from ovnk8s_topo.backends.ops import encode
@@ -41,7 +41,15 @@ class OvsdbNb(OvsdbClient[Snapshot]):
         """Return all rows of our tables; see `contract.NbBackend.snapshot`."""
         return self._read(timeout_s)
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         command = ReconcileCommand(None, decide)
         return commit(lambda also: attempts(self._way, command, timeout_s, also, cut).run(), confirm=confirm)

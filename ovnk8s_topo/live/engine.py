@@ -77,12 +77,14 @@ class Engine:
     way       how the last event was planned
 
     An outcome becomes what is known by `accept`; until then nothing has changed but what was seen of the database.
+    What is likely to be accepted may be expected, so that less is left to do then.
     """
 
     def __init__(self, plan: Plan, options: Options, serial: int) -> None:
         self.options, self.owner = options, plan.owner
         self.topology: Topology | None = plan.topology
         self.way: Way | None = None
+        self._take_back: Callable[[], None] | None = None
         self._start(plan, frozenset(), serial)
 
     @cached_property
@@ -229,12 +231,26 @@ class Engine:
         step, plan, still_open = found
         return self._outcome(plan, "networks", step, still_open, event, snapshot)
 
+    def expect(self, outcome: Outcome | Lone) -> None:
+        """Prepare for the plan to be carried out, until it is accepted, or retracted before anything else is asked."""
+        # Of one that is not plain more would have to be remembered.
+        if isinstance(outcome, Lone) and outcome.item.is_plain and self.loner is not None:
+            self._take_back = self.loner.accept(outcome)
+
+    def retract(self) -> None:
+        """Expect nothing any more."""
+        if self._take_back is not None:
+            self._take_back()
+            self._take_back = None
+
     def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
         if isinstance(outcome, Lone):
             assert self.loner is not None
             self.way, self.topology, self._desired = "attachments", None, None
-            self.loner.accept(outcome)
+            if self._take_back is None:
+                self.loner.accept(outcome)
+            self._take_back = None
             return
         self.way = outcome.way
         if outcome.step is None or self.memory is None:

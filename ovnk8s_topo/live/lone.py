@@ -5,6 +5,7 @@ Law: does what `attachments` and the diff would do, or nothing. What the caller 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,18 +31,20 @@ class Coming(NamedTuple):
     """What one attachment gets."""
 
     unit: Unit
-    grant: Grant
     row: LogicalSwitchPort
+    grant: Grant
 
 
 class Lone(NamedTuple):
     """What an event does that is about one attachment.
 
+    uuid    of its row
     coming  None: it goes
     plan    an empty one that says what is the same in all: owner, leftovers, topology without objects
     claims, slices  what there is to tell of the network and the node
     """
 
+    uuid: str
     item: Wanted
     changes: ChangeSet
     coming: Coming | None
@@ -92,7 +95,7 @@ class Loner:
         claims = tuple(claim for claim in self.roll.ipam_claims.values() if claim.network == network)
         slices = self.memory.standing.slices.get(network, {}).get(item.pod.node)
         changes = ChangeSet((insert,), {Key(SWITCHES, item.switch): home.uuid, key: uuid})
-        return Lone(item, changes, Coming(_unit_of(item), grant, row), self._plan, claims, slices)
+        return Lone(uuid, item, changes, Coming(_unit_of(item), row, grant), self._plan, claims, slices)
 
     def go(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
         """Plan that the only attachment of a pod goes."""
@@ -101,15 +104,13 @@ class Loner:
             return None
         if len(memory.standing.keys.get(_unit_of(item), ())) != 1:
             return None
-        return Lone(item, ChangeSet((Delete(found[0]),)), None, self._plan)
+        return Lone(found[0].uuid, item, ChangeSet((Delete(found[0]),)), None, self._plan)
 
-    def accept(self, lone: Lone) -> None:
-        """Know that it has been done."""
-        [change] = lone.changes
-        if lone.coming is None and isinstance(change, Delete):
-            self.memory.leave(lone.item, _unit_of(lone.item), change)
-        elif lone.coming is not None and isinstance(change, Insert):
-            self.memory.join(lone.item, lone.coming.unit, lone.coming.row, lone.coming.grant, change.uuid)
+    def accept(self, lone: Lone) -> Callable[[], None]:
+        """Take it for done; return what takes that back."""
+        if lone.coming is None:
+            return self.memory.leave(lone.item, _unit_of(lone.item), lone.uuid)
+        return self.memory.join(lone.item, *lone.coming, lone.uuid)
 
     @property
     def _plan(self) -> Plan:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ovnk8s_topo.diff import ChangeSet, Delete
+from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.live.occupancy import Occupancy, held_as_planned
 from ovnk8s_topo.live.parts import unsettled_networks
 from ovnk8s_topo.live.roll import Roll
@@ -72,8 +72,8 @@ class Memory:
         if whole:
             self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})
 
-    def join(self, item: Wanted, unit: Unit, row: LogicalSwitchPort, grant: Grant, uuid: str) -> None:
-        """Take in that an attachment has come alone, as the row `uuid`."""
+    def join(self, item: Wanted, unit: Unit, row: LogicalSwitchPort, grant: Grant, uuid: str) -> Callable[[], None]:
+        """Take in that an attachment has come alone, as the row `uuid`; return what takes that back."""
         self.standing.join(item, unit, row, grant)
         held = held_as_planned(row, grant)
         self.watch.arrived.clear()
@@ -82,9 +82,24 @@ class Memory:
             # What the last event has done most events find: it is noted now, and only confirmed then.
             self.shelves.follow(*self.occupancy.note(uuid, held))
 
-    def leave(self, item: Wanted, unit: Unit, delete: Delete) -> None:
-        """Take in that an attachment has gone alone."""
-        self.standing.leave(item, unit)
+        def take_back() -> None:
+            self.standing.leave(item, unit)
+            self.watch.forget(uuid)
+            self.shelves.follow(*self.occupancy.note(uuid, None))
+
+        return take_back
+
+    def leave(self, item: Wanted, unit: Unit, uuid: str) -> Callable[[], None]:
+        """Take in that an attachment has gone alone, whose row was `uuid`; return what takes that back."""
+        row, grant = self.standing.leave(item, unit)
         self.watch.arrived.clear()
-        self.watch.departed.add(delete.stored.uuid)
-        self.shelves.follow(*self.occupancy.note(delete.stored.uuid, None))
+        self.watch.departed.add(uuid)
+        before, _ = self.occupancy.note(uuid, None)
+        self.shelves.follow(before, None)
+
+        def take_back() -> None:
+            self.standing.join(item, unit, row, grant)
+            self.watch.departed.discard(uuid)
+            self.shelves.follow(*self.occupancy.note(uuid, before))
+
+        return take_back

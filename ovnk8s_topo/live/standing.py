@@ -105,16 +105,20 @@ class Standing:
         self.texts |= desired.ipam_claims
         self._bequeath({key: row for key, row in shared.items() if key not in self.rows})
 
-    def join(self, item: Wanted, unit: Unit, row: Row, grant: Grant) -> None:
+    def join(self, item: Wanted, unit: Unit, row: Row, grant: Grant | None) -> None:
         """Put one more attachment beside what is there."""
         self._note_item(item)
         self._note_row(row, unit)
-        self.grants[item.port] = grant
+        if grant is not None:
+            self.grants[item.port] = grant
 
-    def leave(self, item: Wanted, unit: Unit) -> None:
-        """Take one attachment away; nobody else wants its row."""
+    def leave(self, item: Wanted, unit: Unit) -> tuple[Row, Grant | None]:
+        """Take one attachment away, whose unit has one row that nobody else wants; return what it had."""
+        [key] = self.keys[unit]
+        had = self.rows[key], self.grants.get(item.port)
         self._forget_unit(unit)
         self._forget_item(item)
+        return had
 
     def _bequeath(self, shared: Mapping[Key, Row]) -> None:
         """Keep shared rows, whose network goes, for another one that wants them as well."""

@@ -96,6 +96,11 @@ class Watch:
         self.known[uuid] = row.key
         self.arrived[uuid] = row, held
 
+    def forget(self, uuid: str) -> None:
+        """Note that a row has not been made after all."""
+        self.known.pop(uuid, None)
+        self.arrived.pop(uuid, None)
+
     def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
         """Read rows that have changed, and say what follows."""
         findings = Findings()

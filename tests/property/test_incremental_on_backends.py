@@ -18,7 +18,7 @@ from tracked_nb import TrackedNb
 
 from ovnk8s_topo import Reconciler
 from ovnk8s_topo.backends import DirectNb, MemoryNb
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, NbBackend
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Meanwhile, NbBackend
 from ovnk8s_topo.changes import Assign, Change, ChangeSet, Delete, Insert, Part, PutKeys, Update
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, Row
@@ -37,8 +37,16 @@ class Watched(TrackedNb):
     def snapshot(self, *, timeout_s: float) -> Snapshot:
         return self.mine.snapshot(timeout_s=timeout_s)
 
-    def commit(self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None) -> Committed:
-        done = self.mine.commit(decide, timeout_s=timeout_s, confirm=confirm, cut=cut)
+    def commit(
+        self,
+        decide: Decide,
+        *,
+        timeout_s: float,
+        confirm: bool = False,
+        cut: Cut | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Committed:
+        done = self.mine.commit(decide, timeout_s=timeout_s, confirm=confirm, cut=cut, meanwhile=meanwhile)
         self.transactions += not done.changes.is_empty
         return done
 
