@@ -62,9 +62,17 @@ class MessageStream:
         ValueError  the stream is not JSON
         """
         if self._walk is None and not self._pieces and self._at == len(self._text):
-            piece = yield from self._whole(piece)
-            if not piece:
+            # Objects that are there whole, with which nearly all pieces begin and end.
+            at = 0
+            while piece.startswith("{", at):
+                try:
+                    value, at = _scan(piece, at)
+                except json.JSONDecodeError:
+                    break
+                yield value
+            if at == len(piece):
                 return
+            piece = piece[at:]
         self._pieces.append(piece)
         self._size += len(piece)
         # Every try reads what there is from the start, so it must have doubled since the last, or look complete.
@@ -79,17 +87,6 @@ class MessageStream:
         except _Cut:
             self._size = len(self._text) - self._at
             self._due = 2 * self._size
-
-    def _whole(self, piece: str) -> Generator[Any, None, str]:
-        """Yield the objects that a piece begins with, as nearly all pieces do and end; return what is left of it."""
-        at = 0
-        while piece.startswith("{", at):
-            try:
-                value, at = _scan(piece, at)
-            except json.JSONDecodeError:
-                break
-            yield value
-        return piece[at:]
 
     def _next(self) -> Any:
         if self._walk is None:
