@@ -190,16 +190,13 @@ class ReplicaRows(LiveRows[str]):
         holders = self.holders.get(uuid)
         if content is None or len(holders) > 1:
             return super().shows(uuid, row)
-        table, said = row.TABLE, _from_text(content)
-        for (name, default, read), wanted in zip(_WAYS[table.name], table.content(row), strict=True):
-            if name not in said:
-                is_there = wanted == default
-            elif read is None:
-                is_there = wanted == self._names(table.columns[name], said[name])
-            else:
-                is_there = wanted == read(said[name])
-            if not is_there:
-                return False
+        table, ways = row.TABLE, _WAYS[row.TABLE.name]
+        values = list(table.defaults)
+        for name, datum in _from_text(content).items():
+            place, read = ways[name]
+            values[place] = self._names(table.columns[name], datum) if read is None else read(datum)
+        if tuple(values) != table.content(row):
+            return False
         parent = row.parent_key
         return parent is None or parent.name == next((self._name(holder) or "" for holder in holders), "")
 
@@ -388,8 +385,8 @@ _READERS: Mapping[str, Mapping[str, Callable[[Any], Value] | None]] = {
 }
 """Table -> column -> what reads its values; None where they are names of other rows."""
 
-_WAYS: Mapping[str, tuple[tuple[str, Value, Callable[[Any], Value] | None], ...]] = {
-    name: tuple((column.name, column.default, _READERS[name][column.name]) for column in table.columns.values())
-    for name, table in TABLES.items()
+_WAYS: Mapping[str, Mapping[str, tuple[int, Callable[[Any], Value] | None]]] = {
+    name: {column: (place, read) for place, (column, read) in enumerate(readers.items())}
+    for name, readers in _READERS.items()
 }
-"""Table -> of each column its name, its default and what reads its values, in declaration order."""
+"""Table -> column -> its place among the columns, and what reads its values."""
