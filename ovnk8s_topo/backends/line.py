@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -63,7 +63,7 @@ class Line:
         self._wire: Wire | None = None
         self._lanes: set[Lane] = set()
         self._takes_lanes = True
-        self._itself, self._idle = contextlib.nullcontext(self), contextlib.nullcontext()
+        self._itself = contextlib.nullcontext(self)
         self._closed = False
         self._lock = threading.RLock()
         """For session and follower; held for moments."""
@@ -266,13 +266,15 @@ class Line:
                 with self._lock:
                     if unless() is not None:
                         return
-            longest = _IDLE_S if self._wire is not None else _BUSY_S
-            is_ready = self._session.poll(min(timeout_s, longest))
+            wire = self._wire
+            if wire is not None:
+                is_ready = wire.poll(min(timeout_s, _IDLE_S))
+            else:
+                is_ready = self._session.poll(min(timeout_s, _BUSY_S))
             if is_ready:
                 with self._lock:
                     self._take_in()
-            has_failed = self._wire is None or self._wire.status
-            if has_failed or (timers and not is_ready):
+            if wire is None or wire.status or (timers and not is_ready):
                 self._run_session()
         finally:
             self._reading.release()
@@ -292,14 +294,18 @@ class Line:
 
     def _take_in(self) -> None:
         """Send what is left, read what has come, and do what it says."""
-        if self._wire is None or self._closed:
+        wire = self._wire
+        if wire is None or self._closed:
             return
-        self._wire.run()
+        if wire.has_unsent:
+            wire.run()
         try:
             # The rows of a long message are kept until its end, and the collector would look at them again and again.
-            with paused() if self._wire.is_amid else self._idle:
-                for message in self._wire.read():
-                    self._follower.handle(message)
+            if wire.messages.is_amid:
+                with paused():
+                    self._handle(wire.read())
+            else:
+                self._handle(wire.read())
         except Unfit as unfit:
             self._drop(f"{self._session.get_name()}: {unfit}")
         except Astray as astray:
@@ -309,6 +315,10 @@ class Line:
             # Not JSON, or not as the protocol has it: nobody knows whether an update was missed.
             LOG.exception("the rows are fetched anew")
             self.refetch(f"a message was not understood: {fault}")
+
+    def _handle(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            self._follower.handle(message)
 
     def _drop(self, why: str) -> None:
         if self._follower.complete:

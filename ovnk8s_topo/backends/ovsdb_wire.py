@@ -40,6 +40,7 @@ class Wire:
     keep    see `json_stream.Keep`; what it raises, and what is wrong with the stream, goes to whoever reads
 
     status       an errno, or `ovs.jsonrpc.EOF`, once the connection has failed; 0 before
+    messages     the stream of what comes
     has_more     there may be more to read at once
     heard_at     when something came that the session has not been told of; it is told by its next `run`
     """
@@ -51,7 +52,7 @@ class Wire:
         self.has_more = False
         self.heard_at: int | None = None
         self._received = 0
-        self._messages = MessageStream(keep)
+        self.messages = MessageStream(keep)
         self._unsent: deque[memoryview] = deque()
         self._sending = threading.Lock()
         self._socket: socket.socket = stream.socket
@@ -132,15 +133,10 @@ class Wire:
                 return
             self._received += len(received)
             self.heard_at = ovs.timeval.msec()
-            yield from self._messages.feed(self._decode(received))
+            yield from self.messages.feed(self._decode(received))
             if len(received) < _PIECE and not self._is_buffered():
                 return
         self.has_more = True
-
-    @property
-    def is_amid(self) -> bool:
-        """Whether a long message is on its way."""
-        return self._messages.is_amid
 
     def poll(self, timeout_s: float) -> bool:
         """Wait until something can be read or, if something is left to send, sent; tell whether it can."""
