@@ -138,10 +138,11 @@ found full, the records of its file are counted. A process that has filled it is
 more, which costs the server more than anything else here; whoever reconciles again at once waits for that first.""",
     "events": """one pod comes or goes
 
-The bare transaction has the same operations as ready bytes, in turns with ours, on a second server with the same
-contents; that one has no client to tell of the change, ours has the library itself. Ovsdb-server copies the set of a
-switch's ports for each change to it, so one huge switch is slow for everybody: there, the ratio to the bare transaction
-tells. Client CPU is that of the whole process, garbage collection included.""",
+The bare transaction has the same operations as ready bytes, on a second server with the same contents; that one has no
+client to tell of the change, ours has the library itself. The two take turns pod by pod, for a server that was asked a
+moment ago is quicker than one that has rested; pods one after the other come in two rows, first ours, then bare.
+Ovsdb-server copies the set of a switch's ports for each change to it, so one huge switch is slow for everybody: there,
+the ratio to the bare transaction tells. Client CPU is that of the whole process, garbage collection included.""",
     "replica": """a new client's copy
 
 Reading the bytes means: the same monitor request on a bare socket, and `json.loads` of the reply as a whole. Memory is

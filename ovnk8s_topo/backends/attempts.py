@@ -97,9 +97,13 @@ class Refusal(NamedTuple):
 
 def refusal_of(results: list[Any]) -> Refusal | None:
     """Return what the server's results say against the transaction, None if it was applied (RFC 7047 section 4.1.3)."""
-    fault = next((result for result in results if isinstance(result, dict) and result.get("error")), None)
-    if fault is None:
-        return None
+    for result in results:
+        if isinstance(result, dict) and result.get("error"):
+            return _refusal(result)
+    return None
+
+
+def _refusal(fault: dict[str, Any]) -> Refusal:
     error, details = str(fault["error"]), str(fault.get("details", ""))
     text = f"{error}: {details}" if details else error
     match error:

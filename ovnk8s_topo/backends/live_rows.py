@@ -131,13 +131,13 @@ class LiveRows(abc.ABC, Generic[T]):
         with self.lock:
             if not self._log_start <= serial <= now:
                 return None
-            found: set[str] = set()
+            found: list[Collection[str]] = []
             for number, uuids in reversed(self._log):
                 if number <= serial:
                     break
                 if number <= now:
-                    found.update(uuids)
-            return frozenset(found)
+                    found.append(uuids)
+            return frozenset().union(*found)
 
     # Changing -----------------------------------------------------------------------------------------------------
 

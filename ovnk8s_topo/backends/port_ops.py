@@ -21,6 +21,9 @@ from ovnk8s_topo.nb.ownership import external_ids_of
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import TABLES, Row, children_of
 
+_REMEMBERED = 1000
+"""Holders whose guards are remembered."""
+
 _PLAIN = {
     name
     for name, table in TABLES.items()
@@ -90,6 +93,7 @@ class PortEncoder:
     def __init__(self) -> None:
         self._schema = Schema({}, "unknown")
         self._rows = NewRows(self._schema)
+        self._guards: dict[str, tuple[Stored, str]] = {}
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> OneRow | None:
         """Return the operations that make `changes`, with all guards; see `ops.encode`.
@@ -99,7 +103,7 @@ class PortEncoder:
         if len(changes.changes) != 1:
             return None
         if schema is not self._schema:
-            self._schema, self._rows = schema, NewRows(schema)
+            self._schema, self._rows, self._guards = schema, NewRows(schema), {}
         [change] = changes.changes
         if isinstance(change, Insert):
             return self._comes(change, actual) if change.row.TABLE.name in _PLAIN else None
@@ -111,7 +115,7 @@ class PortEncoder:
             return None
         [holder] = holders
         stored = actual.rows.get(holder)
-        guard = self._guard(stored) if stored else ""
+        guard = self._guard_of_holder(stored) if stored else ""
         text = self._text(row) if guard else ""
         if not text:
             return None
@@ -131,6 +135,15 @@ class PortEncoder:
         [holder] = holders
         delete = f'{{"op":"delete","table":"{table}","where":{_where(uuid)}}}'
         return OneRow(f"{guard},{_mutate(link, holder, 'delete', uuid)},{delete}", 3, Echo(table, uuid, holder, link))
+
+    def _guard_of_holder(self, stored: Stored) -> str:
+        """Return its guard, made once for all that come."""
+        known = self._guards.get(stored.uuid)
+        if known is None or known[0] is not stored:
+            if len(self._guards) >= _REMEMBERED:
+                self._guards.clear()
+            known = self._guards[stored.uuid] = stored, self._guard(stored)
+        return known[1]
 
     def _guard(self, stored: Stored) -> str:
         """Return what relies on a row being there, with the owner that was read; "" where rows do not say that."""

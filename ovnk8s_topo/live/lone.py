@@ -91,9 +91,8 @@ class Loner:
             return None
         row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, *grant, self.owner, item.port)
         insert = Insert(uuid, row, (home.uuid,))
-        network = item.network.name
-        claims = tuple(claim for claim in self.roll.ipam_claims.values() if claim.network == network)
-        slices = self.memory.standing.slices.get(network, {}).get(item.pod.node)
+        claims = self.roll.claims_of(item.network.name)
+        slices = self.memory.standing.slices.get(item.network.name, {}).get(item.pod.node)
         changes = ChangeSet((insert,), {Key(SWITCHES, item.switch): home.uuid, key: uuid})
         return Lone(uuid, item, changes, Coming(_unit_of(item), row, grant), self._plan, claims, slices)
 

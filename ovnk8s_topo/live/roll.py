@@ -110,6 +110,7 @@ class Roll:
         self.by_nad: dict[str, str] = {}
         self.by_prefix: dict[str, str] = {}
         self.attached: dict[str, dict[str, None]] = {}
+        self._claims_of: dict[str, tuple[IpamClaim, ...]] = {}
         self.enter(
             Event(
                 topology.gaps,
@@ -156,7 +157,7 @@ class Roll:
     def enter(self, event: Event) -> Event:
         """Make the change; return the event that undoes it."""
         if event.is_about_pods_alone:
-            undo = Event(pods={name: self.pods.get(name) for name in event.pods}, gaps=self.gaps)
+            undo = Event(self.gaps, pods={name: self.pods.get(name) for name in event.pods})
             self._enter_pods(event.pods)
             self.gaps = event.gaps
             return undo
@@ -171,7 +172,9 @@ class Roll:
             self._enter_networks(event.networks)
         self._enter_pods(event.pods)
         _update(self.nodes, event.nodes)
-        _update(self.ipam_claims, event.ipam_claims)
+        if event.ipam_claims:
+            _update(self.ipam_claims, event.ipam_claims)
+            self._claims_of.clear()
         self.gaps = event.gaps
         return undo
 
@@ -235,6 +238,16 @@ class Roll:
         nad = f"{attachment.namespace or pod.namespace}/{attachment.name}"
         network = self.by_nad.get(nad)
         return wanted_port(pod, self.networks[network], nad, attachment) if network else None
+
+    def claims_of(self, network: str) -> tuple[IpamClaim, ...]:
+        """Return the IPAMClaims for addresses of a network."""
+        if not self.ipam_claims:
+            return ()
+        found = self._claims_of.get(network)
+        if found is None:
+            found = tuple(claim for claim in self.ipam_claims.values() if claim.network == network)
+            self._claims_of[network] = found
+        return found
 
     def networks_of(self, pods: Iterable[str]) -> set[str]:
         """Return the networks that pods select."""
