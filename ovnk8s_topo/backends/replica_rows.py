@@ -197,8 +197,10 @@ class ReplicaRows(LiveRows[str]):
             values[place] = self._names(table.columns[name], datum) if read is None else read(datum)
         if tuple(values) != table.content(row):
             return False
-        parent = row.parent_key
-        return parent is None or parent.name == next((self._name(holder) or "" for holder in holders), "")
+        if not table.parent:
+            return True
+        parents = [self._name(holder) or "" for holder in holders] or [""]
+        return parents == [getattr(row, "parent")]  # noqa: B009 - not in every row
 
     def _values(self, table: Table, row: Json) -> dict[str, Any]:
         # What the server does not say holds its default.

@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -127,20 +127,29 @@ class Engine:
         if self.memory:
             return self._look(snapshot) and not (self.everything or self.dirty)
         changed = snapshot.changed_since(self.serial) if self.serial else None
-        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._compared(changed, snapshot)):
+        if changed is None:
             return False
+        made = self._made(changed)
+        for uuid in changed:
+            if not self._is_as_planned(uuid, made.get(uuid), snapshot):
+                return False
         self.departed.clear()
         self.serial = snapshot.serial
         return True
 
-    def _compared(self, uuids: Iterable[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
+    def _compared(self, uuids: Collection[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
         """Compare rows with what the last plan of everything wants.
 
         Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
         """
-        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
+        made = self._made(uuids)
         for uuid in uuids:
-            yield uuid, self._is_as_planned(uuid, made.get(uuid), snapshot), made.get(uuid)
+            row = made.get(uuid)
+            yield uuid, self._is_as_planned(uuid, row, snapshot), row
+
+    def _made(self, uuids: Collection[str]) -> Mapping[str, Row]:
+        """Return the rows that the last plan of everything has made, by uuid; nothing if none is asked for."""
+        return {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
 
     def _found(self, changed: Container[str]) -> Iterator[tuple[str, Row]]:
         """Yield the rows that the last plan of everything has found as it wants them, by uuid.
