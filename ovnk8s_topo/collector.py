@@ -13,6 +13,9 @@ from contextlib import contextmanager
 _MANY = 100_000
 """New objects of a pause from which on it is worth it that nobody looks at them at once."""
 
+_OF_PYTHON = 1000
+"""Objects that Python itself may have frozen: 3.12 begins with some hundred. A program that does so has many more."""
+
 _lock = threading.Lock()
 _pauses = 0
 _was_enabled = False
@@ -46,6 +49,6 @@ def _let_grow_old() -> None:
 
     Else the first look after a pause would be at all that the block has made, and find that it is in use.
     """
-    if not gc.get_freeze_count():
+    if gc.get_freeze_count() < _OF_PYTHON:
         gc.freeze()
         gc.unfreeze()

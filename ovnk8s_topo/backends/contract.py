@@ -73,11 +73,11 @@ class NbBackend(Protocol):
         name; a row is updated or deleted only while its external_ids and the columns relied on are as read; maps
         and sets change by key; a parent gains a child only while it exists.
 
-        confirm  ask for a confirmation: raise NB_Global.nb_cfg in the same transaction (see `wait`)
-        cut      make the batches that it returns, each all or nothing, in their order. Of those that do not get through
-                 the next attempt decides anew; an error says how much is written
+        confirm    ask for a confirmation: raise NB_Global.nb_cfg in the same transaction (see `wait`)
+        cut        make the batches that it returns, each all or nothing, in their order. Of those that do not get
+                   through the next attempt decides anew; an error says how much is written
         meanwhile  called when what `decide` returned has been sent, in each attempt, before its answer is waited for.
-                 Not called where that takes no time, nor with `cut`
+                   Not called where there is nothing to send, nor with `cut`
 
         RowError            a row breaks the schema's types or ranges, or needs a column that the server lacks
         ConflictError       guards kept failing until the deadline

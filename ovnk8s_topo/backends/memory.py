@@ -116,7 +116,7 @@ class MemoryNb:
         while True:
             attempts += 1
             with told_with(written):
-                outcome = self._attempt(decide, confirm, attempts, cut, written)
+                outcome = self._attempt(decide, confirm, attempts, cut, meanwhile, written)
                 if isinstance(outcome, Committed):
                     return outcome
                 broken += bool(outcome.attempts)
@@ -148,7 +148,13 @@ class MemoryNb:
     # How ---------------------------------------------------------------------------------------------------------
 
     def _attempt(
-        self, decide: Decide, confirm: bool, attempts: int, cut: Cut | None, written: list[ChangeSet]
+        self,
+        decide: Decide,
+        confirm: bool,
+        attempts: int,
+        cut: Cut | None,
+        meanwhile: Meanwhile | None,
+        written: list[ChangeSet],
     ) -> Committed | _Refusal:
         fault = self._faults.on_commit()
         actual = self._read(fault)
@@ -162,6 +168,8 @@ class MemoryNb:
             operations = cast(list[Operation], encode(part, actual, _SCHEMA, checked=cut is not None))
             if confirm and part is parts[-1]:
                 operations += confirmation()
+            if meanwhile and not cut:
+                meanwhile()
             results = self._exchange(operations, fault)
             if refusal := _refusal(results):
                 return refusal

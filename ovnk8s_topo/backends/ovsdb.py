@@ -52,6 +52,7 @@ class OvsdbNb(OvsdbClient[Snapshot]):
     ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         command = ReconcileCommand(None, decide)
+        command.meanwhile = meanwhile
         return commit(lambda also: attempts(self._way, command, timeout_s, also, cut).run(), confirm=confirm)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:

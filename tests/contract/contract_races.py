@@ -30,10 +30,10 @@ from contract_base import (
 )
 
 from ovnk8s_topo.backends.contract import NbBackend
-from ovnk8s_topo.diff import Assign, Insert, Update
+from ovnk8s_topo.diff import Assign, ChangeSet, Insert, Update
 from ovnk8s_topo.errors import ConflictError, OwnershipError
 from ovnk8s_topo.nb.ownership import uuid_of
-from ovnk8s_topo.nb.rowset import Stored
+from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import (
     OWNER_KEY,
     Copp,
@@ -70,6 +70,20 @@ class OtherWriters(ContractBase):
         assert committed.attempts == 2
         assert self.select(other, "Logical_Switch", "name") == [["s"]]
         assert names(self.read(nb), "Logical_Switch_Port") == ["p1", "p2"]
+
+    def test_what_is_done_meanwhile_is_done_in_each_attempt_that_sends(self, nb: NbBackend, other: Other) -> None:
+        log: list[str] = []
+        uuid = uuid_of("me", Key("Logical_Switch", "s"))
+        meddle = lambda: self.do(other, insert("Logical_Switch", uuid, name="s", external_ids=owned()))  # noqa: E731
+        deciding = after(meddle, decide(NETWORK))
+
+        def noted(actual: Snapshot) -> ChangeSet:
+            log.append("decided")
+            return deciding(actual)
+
+        for _ in range(2):
+            nb.commit(noted, timeout_s=LIMIT_S, meanwhile=lambda: log.append("sent"))
+        assert log == ["decided", "sent", "decided", "sent", "decided"]
 
     def test_an_indexed_name_that_somebody_takes_first(self, nb: NbBackend, other: Other) -> None:
         taken = [

@@ -14,6 +14,7 @@ from ovnk8s_topo import (
     Layer3,
     Node,
     OutcomeUnknown,
+    OwnershipError,
     Pod,
     Reconciler,
     SpecError,
@@ -152,6 +153,34 @@ def test_a_lost_reply_is_found_out() -> None:
         reconciler.put(pod("a"))
     assert reconciler.put(pod("a")).status == "unchanged"
     assert reconciler.remove(pods=["default/a"]).plan.counts["delete"] == 1
+
+
+def test_what_was_expected_of_an_event_is_taken_back() -> None:
+    """Somebody else is faster, or nobody knows: what was planned and held before is so again."""
+    port = {"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": {"name": "default.blue_default_b"}}
+    held = {"op": "insert", "table": "Logical_Switch", "row": {"name": "theirs", "ports": ["named-uuid", "p"]}}
+    faults = Faults(
+        commits=[None, None, "meddle", None, "request_lost", None, "request_lost"],
+        meddle=lambda transact: transact([port, held]),
+    )
+    nb = MemoryNb(faults=faults)
+    reconciler = Reconciler(nb, owner="me")
+    reconciler.apply(Topology(networks=[BLUE], nodes=NODES))
+    reconciler.put(pod("a"))
+    with pytest.raises(OwnershipError):
+        reconciler.put(pod("b"))
+    nb.transact([{"op": "delete", "table": "Logical_Switch", "where": [["name", "==", "theirs"]]}])
+    with pytest.raises(OutcomeUnknown):
+        reconciler.put(pod("b"))
+    [told] = reconciler.put(pod("b")).plan.told.attachments
+    assert [str(address) for address in told.addresses] == ["10.22.0.2/16"]
+    with pytest.raises(OutcomeUnknown):
+        reconciler.remove(pods=["default/b"])
+    [told] = reconciler.put(pod("c")).plan.told.attachments
+    assert [str(address) for address in told.addresses] == ["10.22.0.3/16"]
+    assert reconciler.remove(pods=["default/b"]).plan.counts["delete"] == 1
+    assert way_of(reconciler) == "attachments"
+    assert faults.fired == {"meddle": 1, "request_lost": 2}
 
 
 def test_a_claim_outlives_its_pod() -> None:
