@@ -108,7 +108,9 @@ def _events(part: str) -> Iterator[Any]:
         raise
     except Exception as error:
         # The parser is not ours: whatever else it raises, a document made it do so.
-        raise _NotYaml(_first_line(error)) from error
+        # What Python says of a number that is no character's differs from release to release.
+        no_character = isinstance(error, OverflowError) or "chr()" in str(error)
+        raise _NotYaml("an escape stands for no character" if no_character else _first_line(error)) from error
 
 
 def _problem(error: _Refused, name: str) -> Problem:
