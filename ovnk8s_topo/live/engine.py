@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -127,12 +127,8 @@ class Engine:
         if self.memory:
             return self._look(snapshot) and not (self.everything or self.dirty)
         changed = snapshot.changed_since(self.serial) if self.serial else None
-        if changed is None:
+        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._compared(changed, snapshot)):
             return False
-        made = self._made(changed)
-        for uuid in changed:
-            if not self._is_as_planned(uuid, made.get(uuid), snapshot):
-                return False
         self.departed.clear()
         self.serial = snapshot.serial
         return True
@@ -142,14 +138,10 @@ class Engine:
 
         Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
         """
-        made = self._made(uuids)
+        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
         for uuid in uuids:
             row = made.get(uuid)
             yield uuid, self._is_as_planned(uuid, row, snapshot), row
-
-    def _made(self, uuids: Collection[str]) -> Mapping[str, Row]:
-        """Return the rows that the last plan of everything has made, by uuid; nothing if none is asked for."""
-        return {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
 
     def _found(self, changed: Container[str]) -> Iterator[tuple[str, Row]]:
         """Yield the rows that the last plan of everything has found as it wants them, by uuid.
