@@ -41,8 +41,8 @@ _BUSY_S = 0.1
 _MUCH = 1 << 15
 """Bytes in one look from which on a server may have more for us than the kernel takes: some hundred kB, or less."""
 
-_MANY = 2000
-"""Operations from which on a transaction gets a lane: opening one for fewer takes longer than our own echo."""
+_MANY = 500
+"""Operations from which on a transaction gets a lane: with some hundred, waiting for our own echo takes longer."""
 
 
 class Line:
