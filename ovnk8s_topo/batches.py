@@ -40,9 +40,10 @@ def _parts_of_networks(changes: ChangeSet, units: Mapping[Key, Unit]) -> dict[Un
     """Return the new rows of each node of a network, and of each attachment."""
     found: dict[Unit, list[Insert]] = {}
     for change in changes:
-        unit = units.get(change.key) if isinstance(change, Insert) else None
-        if isinstance(change, Insert) and unit is not None and not unit.is_network:
-            found.setdefault(unit, []).append(change)
+        if isinstance(change, Insert):
+            unit = units.get(change.row.key)
+            if unit is not None and (unit.pod or unit.node):
+                found.setdefault(unit, []).append(change)
     return found
 
 
