@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -21,11 +22,11 @@ from ovnk8s_topo.nb.rowset import Snapshot
 
 
 class _Decision(Decision[Snapshot, ChangeSet]):
-    def __init__(self, decide: Decide, meanwhile: Meanwhile | None, ports: PortEncoder) -> None:
-        self.decide, self.meanwhile, self.ports = decide, meanwhile, ports
+    def __init__(self, decide: Decide, meanwhile: Meanwhile | None, ports_for: Callable[[Schema], PortEncoder]) -> None:
+        self.decide, self.meanwhile, self.ports_for = decide, meanwhile, ports_for
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Operations:
-        return self.ports.encode(changes, actual, schema) or operations(changes, actual, schema)
+        return self.ports_for(schema).encode(changes, actual) or operations(changes, actual, schema)
 
 
 class DirectNb:
@@ -59,7 +60,7 @@ class DirectNb:
         remotes = check_remotes(connection)
         context = tls_context(remotes, ca_cert, certificate, private_key)
         self.connection = connection
-        self._ports = PortEncoder()
+        self._ports = PortEncoder(Schema({}, "unknown"))
         self._line = Line(
             connection,
             remotes,
@@ -84,7 +85,7 @@ class DirectNb:
         meanwhile: Meanwhile | None = None,
     ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
-        decision = _Decision(decide, meanwhile, self._ports)
+        decision = _Decision(decide, meanwhile, self._ports_for)
         return commit(lambda also: attempts(self._line, decision, timeout_s, also, cut).run(), confirm=confirm)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:
@@ -111,3 +112,11 @@ class DirectNb:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ports_for(self, schema: Schema) -> PortEncoder:
+        """Return what encodes lone ports for a server, the same while the server has the same columns."""
+        # Kept in one piece, for threads may ask about two servers at once.
+        ports = self._ports
+        if ports.schema is not schema:
+            ports = self._ports = PortEncoder(schema)
+        return ports

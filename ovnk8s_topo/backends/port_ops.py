@@ -88,22 +88,20 @@ class OneRow(Sequence[Operation]):
 
 
 class PortEncoder:
-    """Encodes changes of one row."""
+    """Encodes changes of one row for a server that has the columns of `schema`."""
 
-    def __init__(self) -> None:
-        self._schema = Schema({}, "unknown")
-        self._rows = NewRows(self._schema)
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._rows = NewRows(schema)
         self._guards: dict[str, tuple[Stored, str]] = {}
 
-    def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> OneRow | None:
+    def encode(self, changes: ChangeSet, actual: Snapshot) -> OneRow | None:
         """Return the operations that make `changes`, with all guards; see `ops.encode`.
 
         None  it is more than one row, a row that has to do with others than its holder, or one at fault
         """
         if len(changes.changes) != 1:
             return None
-        if schema is not self._schema:
-            self._schema, self._rows, self._guards = schema, NewRows(schema), {}
         [change] = changes.changes
         if isinstance(change, Insert):
             return self._comes(change, actual) if change.row.TABLE.name in _PLAIN else None
@@ -148,7 +146,7 @@ class PortEncoder:
     def _guard(self, stored: Stored) -> str:
         """Return what relies on a row being there, with the owner that was read; "" where rows do not say that."""
         table = stored.row.TABLE
-        if "external_ids" not in table.columns or not self._schema.has(table.name, "external_ids"):
+        if "external_ids" not in table.columns or not self.schema.has(table.name, "external_ids"):
             return ""
         external_ids = self._rows.maps.text(external_ids_of(stored.row))
         return (
@@ -157,11 +155,11 @@ class PortEncoder:
         )
 
     def _text(self, row: Row) -> str:
-        """Return a new row as text, "" if it is at fault or the server lacks a column, or the table."""
+        """Return a new row as text, "" if it is at fault or the server lacks a column."""
         members = self._rows.plain_members(row)
         text = "" if members is None else ",".join(members)
         if members is None or HINT in text:
-            if check_rows((row,)) or self._rows.lacking(row.TABLE) or row.TABLE.name not in self._schema.tables:
+            if self._rows.lacking(row.TABLE) or check_rows((row,)):
                 return ""
             text = ",".join(self._rows.members(row, _no_names))
         return f"{{{text}}}"

@@ -50,7 +50,7 @@ def holder_of(row: Row) -> str:
 
 def encoded(change: Insert | Delete, actual: Snapshot) -> OneRow:
     changes = ChangeSet((change,))
-    found = PortEncoder().encode(changes, actual, FULL)
+    found = PortEncoder(FULL).encode(changes, actual)
     assert found is not None
     assert list(found) == json.loads(json.dumps(encode(changes, actual, FULL)))
     assert list(found) == json.loads(f"[{','.join(texts_of(operations(changes, actual, FULL)))}]")
@@ -119,7 +119,7 @@ SWITCH_PORT = LogicalSwitchPort(name="p", parent="s", external_ids=IDS)
     ],
 )
 def test_all_else_is_for_the_general_way(changes: Any, schema: Schema) -> None:
-    assert PortEncoder().encode(ChangeSet(changes), BEFORE, schema) is None
+    assert PortEncoder(schema).encode(ChangeSet(changes), BEFORE) is None
 
 
 def test_an_echo_that_does_not_fit_changes_nothing() -> None:
