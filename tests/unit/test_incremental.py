@@ -160,18 +160,20 @@ def test_what_was_expected_of_an_event_is_taken_back() -> None:
     port = {"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": {"name": "default.blue_default_b"}}
     held = {"op": "insert", "table": "Logical_Switch", "row": {"name": "theirs", "ports": ["named-uuid", "p"]}}
     faults = Faults(
-        commits=[None, None, "meddle", None, "request_lost", None, "request_lost"],
+        commits=[None, None, "meddle", None, "request_lost", None, None, "request_lost"],
         meddle=lambda transact: transact([port, held]),
     )
     nb = MemoryNb(faults=faults)
     reconciler = Reconciler(nb, owner="me")
     reconciler.apply(Topology(networks=[BLUE], nodes=NODES))
     reconciler.put(pod("a"))
+    known = Topology(networks=[BLUE], nodes=NODES, pods=[pod("a")])
     with pytest.raises(OwnershipError):
         reconciler.put(pod("b"))
     nb.transact([{"op": "delete", "table": "Logical_Switch", "where": [["name", "==", "theirs"]]}])
     with pytest.raises(OutcomeUnknown):
         reconciler.put(pod("b"))
+    assert "default.blue_default_b" not in {key.name for key in reconciler.apply(known).plan.desired.rows}
     [told] = reconciler.put(pod("b")).plan.told.attachments
     assert [str(address) for address in told.addresses] == ["10.22.0.2/16"]
     with pytest.raises(OutcomeUnknown):
@@ -181,6 +183,22 @@ def test_what_was_expected_of_an_event_is_taken_back() -> None:
     assert reconciler.remove(pods=["default/b"]).plan.counts["delete"] == 1
     assert way_of(reconciler) == "attachments"
     assert faults.fired == {"meddle": 1, "request_lost": 2}
+
+
+def test_an_event_is_planned_anew_when_somebody_is_faster() -> None:
+    label = ["external_ids", "insert", ["map", [["theirs", "1"]]]]
+    labelled = {"op": "mutate", "table": "Logical_Switch", "where": [], "mutations": [label]}
+    faults = Faults(commits=[None, None, "meddle"], meddle=lambda transact: transact([labelled]))
+    nb = MemoryNb(faults=faults)
+    reconciler = Reconciler(nb, owner="me")
+    reconciler.apply(Topology(networks=[BLUE], nodes=NODES))
+    reconciler.put(pod("a"))
+    result = reconciler.put(pod("b"))
+    [told] = result.plan.told.attachments
+    assert (result.attempts, [str(address) for address in told.addresses]) == (2, ["10.22.0.2/16"])
+    topology = Topology(networks=[BLUE], nodes=NODES, pods=[pod("a"), pod("b")])
+    assert reconciler.apply(topology).status == "unchanged"
+    assert reconciler.verify(topology).is_empty
 
 
 def test_a_claim_outlives_its_pod() -> None:
