@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from ovnk8s_topo.backends.batched import whole
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Work, idle
 from ovnk8s_topo.changes import ChangeSet
 from ovnk8s_topo.diff import apply_changes
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
@@ -29,13 +29,7 @@ class SnapshotNb:
         return self.content
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         attempts = 1
         changes = self._sent(decide, meanwhile)
@@ -51,9 +45,9 @@ class SnapshotNb:
             self.content = Snapshot(self.content.rows, self.content.nb_cfg + 1)
         return Committed(changes, attempts, self.content.nb_cfg if confirm else 0)
 
-    def _sent(self, decide: Decide, meanwhile: Meanwhile | None) -> ChangeSet:
+    def _sent(self, decide: Decide, meanwhile: Work) -> ChangeSet:
         changes = decide(self.content)
-        if meanwhile and not changes.is_empty:
+        if not changes.is_empty:
             meanwhile()
         return changes
 

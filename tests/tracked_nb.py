@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from snapshot_nb import SnapshotNb
 
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Meanwhile
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Work, idle
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.nb.rowset import IndexedRows, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
@@ -70,13 +70,7 @@ class TrackedNb(SnapshotNb):
         super().__init__()
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         def counted(snapshot: Snapshot) -> ChangeSet:
             self.reads.clear()

@@ -16,8 +16,13 @@ Decide = Callable[[Snapshot], ChangeSet]
 Cut = Callable[[ChangeSet], Iterable[ChangeSet]]
 """Cuts changes into batches that may be made one after the other; each is a transaction."""
 
-Meanwhile = Callable[[], None]
+Work = Callable[[], None]
 """What is done while the server works. It has no say in what happens, and must not raise."""
+
+
+def idle() -> None:
+    """Do nothing while the server works."""
+
 
 Level = Literal["sb", "hv"]
 """How far a change must have come: written to the southbound by northd, or realised by every chassis."""
@@ -55,13 +60,7 @@ class NbBackend(Protocol):
         ...
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         """Write the changes that `decide` returns, in one transaction, all or nothing.
 

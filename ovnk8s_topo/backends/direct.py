@@ -8,7 +8,7 @@ from typing import Self
 
 from ovnk8s_topo.backends.attempts import Deadline, Decision
 from ovnk8s_topo.backends.batched import attempts
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Work, idle
 from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.operations import Operations
@@ -22,7 +22,7 @@ from ovnk8s_topo.nb.rowset import Snapshot
 
 
 class _Decision(Decision[Snapshot, ChangeSet]):
-    def __init__(self, decide: Decide, meanwhile: Meanwhile | None, ports_for: Callable[[Schema], PortEncoder]) -> None:
+    def __init__(self, decide: Decide, meanwhile: Work, ports_for: Callable[[Schema], PortEncoder]) -> None:
         self.decide, self.meanwhile, self.ports_for = decide, meanwhile, ports_for
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Operations:
@@ -76,13 +76,7 @@ class DirectNb:
         return base.snapshot
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         decision = _Decision(decide, meanwhile, self._ports_for)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self, cast
 
 from ovnk8s_topo.backends import snapshot_file
 from ovnk8s_topo.backends.batched import batches_of, joined, told_with, whole
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Work, idle
 from ovnk8s_topo.backends.draft import Draft
 from ovnk8s_topo.backends.engine import Database, Operation
 from ovnk8s_topo.backends.faults import Fault, Faults
@@ -101,13 +101,7 @@ class MemoryNb:
         return self._read(self._faults.on_read())
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         deadline = time.monotonic() + timeout_s
@@ -153,7 +147,7 @@ class MemoryNb:
         confirm: bool,
         attempts: int,
         cut: Cut | None,
-        meanwhile: Meanwhile | None,
+        meanwhile: Work,
         written: list[ChangeSet],
     ) -> Committed | _Refusal:
         fault = self._faults.on_commit()
@@ -168,7 +162,7 @@ class MemoryNb:
             operations = cast(list[Operation], encode(part, actual, _SCHEMA, checked=cut is not None))
             if confirm and part is parts[-1]:
                 operations += confirmation()
-            if meanwhile and not cut:
+            if not cut:
                 meanwhile()
             results = self._exchange(operations, fault)
             if refusal := _refusal(results):

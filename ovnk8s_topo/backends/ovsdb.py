@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.batched import attempts
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Meanwhile
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Work, idle
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.operations import Operation
 from ovnk8s_topo.backends.ops import encode
@@ -42,13 +42,7 @@ class OvsdbNb(OvsdbClient[Snapshot]):
         return self._read(timeout_s)
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         command = ReconcileCommand(None, decide)

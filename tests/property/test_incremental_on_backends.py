@@ -18,7 +18,7 @@ from tracked_nb import TrackedNb
 
 from ovnk8s_topo import Reconciler
 from ovnk8s_topo.backends import DirectNb, MemoryNb
-from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Meanwhile, NbBackend
+from ovnk8s_topo.backends.contract import Committed, Cut, Decide, NbBackend, Work, idle
 from ovnk8s_topo.changes import Assign, Change, ChangeSet, Delete, Insert, Part, PutKeys, Update
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, Row
@@ -38,13 +38,7 @@ class Watched(TrackedNb):
         return self.mine.snapshot(timeout_s=timeout_s)
 
     def commit(
-        self,
-        decide: Decide,
-        *,
-        timeout_s: float,
-        confirm: bool = False,
-        cut: Cut | None = None,
-        meanwhile: Meanwhile | None = None,
+        self, decide: Decide, *, timeout_s: float, confirm: bool = False, cut: Cut | None = None, meanwhile: Work = idle
     ) -> Committed:
         done = self.mine.commit(decide, timeout_s=timeout_s, confirm=confirm, cut=cut, meanwhile=meanwhile)
         self.transactions += not done.changes.is_empty
