@@ -176,9 +176,9 @@ class Reconciler:
         SpecError  nothing has been applied yet, or a network cannot be beside the others
         and whatever `apply` raises; then nothing has changed, neither in the database nor in what is wanted
         """
-        engine, draft = self._known(), Draft()
-        draft.put(objects)
-        return self._happen(engine.roll.event(draft), engine, _How(wait, timeout_s))
+        engine, batch = self._known(), Batch()
+        batch.put(*objects)
+        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
 
     def remove(
         self,

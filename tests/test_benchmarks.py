@@ -15,8 +15,6 @@ from ovnk8s_topo.testing import LocalOvn
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").is_dir(), reason="no benchmarks in this distribution")
-
 OFFLINE = {
     "ipam": ["rebuild", "growth", "one allocation", "allocations one by one", "0.0.0.0/0", "::/0", "peak memory"],
     "imports": ["pydantic", "without a live backend", "the command"],

@@ -40,24 +40,11 @@ CASES: dict[str, tuple[Case, ...]] = {
     name: tuple(json.loads((Path(__file__).parent / "ipam" / f"{name}.json").read_text())) for name in FILES
 }
 
-LEFT_OUT: dict[str, str] = {}
-"""Case name -> why it does not apply to us."""
-
 HYBRID_SUBNET = "k8s.ovn.org/hybrid-overlay-node-subnet"
 
 
-def marks(name: str) -> list[Any]:
-    return [pytest.mark.skip(reason=LEFT_OUT[name])] if name in LEFT_OUT else []
-
-
 def cases(file: str) -> list[Any]:
-    return [pytest.param(case, id=case["name"], marks=marks(case["name"])) for case in CASES[file]]
-
-
-def test_every_case_left_out_exists_and_has_a_reason() -> None:
-    names = {case["name"] for name in FILES for case in CASES[name]}
-    assert set(LEFT_OUT) <= names
-    assert all(LEFT_OUT.values())
+    return [pytest.param(case, id=case["name"]) for case in CASES[file]]
 
 
 # --- the interpreter -------------------------------------------------------------------------------------------------

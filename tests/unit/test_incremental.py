@@ -201,6 +201,20 @@ def test_an_event_is_planned_anew_when_somebody_is_faster() -> None:
     assert reconciler.verify(topology).is_empty
 
 
+def test_a_pod_alone_is_told_of_its_network_s_claims_as_they_are() -> None:
+    blue = Layer2(name="blue", subnets="10.22.0.0/16", allow_persistent_ips=True)
+    reconciler = started(TrackedNb(), blue, RED, count=1)
+    claims = [IpamClaim(namespace="default", name=name, network=name) for name in ("blue", "red")]
+    reconciler.put(*claims)
+    reconciler.put(pod("p"))
+    first = reconciler.put(pod("a"))
+    reconciler.remove(*claims)
+    second = reconciler.put(pod("b"))
+    assert way_of(reconciler) == "attachments"
+    assert [claim.name for claim in first.plan.topology.ipam_claims] == ["blue"]
+    assert second.plan.topology.ipam_claims == ()
+
+
 def test_a_claim_outlives_its_pod() -> None:
     nb = TrackedNb()
     reconciler = Reconciler(nb, owner="me")
