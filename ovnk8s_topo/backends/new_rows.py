@@ -170,23 +170,35 @@ class NewRows:
         return writer
 
     def _column(self, column: Column) -> _Column:
-        json, text = (None, None) if column.refers else self._ways(column)
+        json, text = (None, None) if column.refers else (_json_of(column, self.maps), text_of(column, self.maps))
         return _Column(column, f'"{column.name}":', column.default, json, text)
 
     def _plain(self, column: Column) -> _Plain:
         text = self._column(column).text if column.ours else None
         return _Plain(f'"{column.name}":', column.default, plain_kind(column), text)
 
-    def _ways(self, column: Column) -> tuple[Callable[[Any], object], Callable[[Any], str]]:
-        match column.shape, column.base:
-            case "map", _:
-                return self.maps.json, self.maps.text
-            case "set", _:
-                return _set_json, _set_text
-            case "scalar", "string":
-                return _itself, quoted
-            case _:
-                return _itself, to_text
+
+def _json_of(column: Column, maps: Maps) -> Callable[[Any], object]:
+    match column.shape:
+        case "map":
+            return maps.json
+        case "set":
+            return _set_json
+        case _:
+            return _itself
+
+
+def text_of(column: Column, maps: Maps) -> Callable[[Any], str]:
+    """Return what writes the values of a column that names no other rows, but for its default."""
+    match column.shape, column.base:
+        case "map", _:
+            return maps.text
+        case "set", _:
+            return _set_text
+        case "scalar", "string":
+            return quoted
+        case _:
+            return to_text
 
 
 def _itself(value: object) -> object:

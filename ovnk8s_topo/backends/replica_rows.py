@@ -15,6 +15,7 @@ from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.backends.operations import to_json
 from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS
+from ovnk8s_topo.backends.told_rows import ToldRows
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of, row_from_values
@@ -115,6 +116,7 @@ class ReplicaRows(LiveRows[str]):
         super().__init__(serial)
         self.numbers: dict[str, dict[str, int]] = {}
         self._decoded: dict[str, Stored] = {}
+        self._told = ToldRows()
 
     def load(self, change: RowChange) -> None:
         """Add a row before anybody has seen the rows: no state begins."""
@@ -190,13 +192,11 @@ class ReplicaRows(LiveRows[str]):
         holders = self.holders.get(uuid)
         if content is None or len(holders) > 1:
             return super().shows(uuid, row)
-        table, ways = row.TABLE, _WAYS[row.TABLE.name]
-        values = list(table.defaults)
-        for name, datum in _from_text(content).items():
-            place, read = ways[name]
-            values[place] = self._names(table.columns[name], datum) if read is None else read(datum)
-        if tuple(values) != table.content(row):
-            return False
+        table = row.TABLE
+        if content != self._told.text(row):
+            values = self._values(table, _from_text(content))
+            if tuple(values.values()) != table.content(row):
+                return False
         if not table.parent:
             return True
         parents = [self._name(holder) or "" for holder in holders] or [""]
@@ -386,9 +386,3 @@ _READERS: Mapping[str, Mapping[str, Callable[[Any], Value] | None]] = {
     name: {column.name: _reader_of(column) for column in table.columns.values()} for name, table in TABLES.items()
 }
 """Table -> column -> what reads its values; None where they are names of other rows."""
-
-_WAYS: Mapping[str, Mapping[str, tuple[int, Callable[[Any], Value] | None]]] = {
-    name: {column: (place, read) for place, (column, read) in enumerate(readers.items())}
-    for name, readers in _READERS.items()
-}
-"""Table -> column -> its place among the columns, and what reads its values."""

@@ -11,7 +11,7 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -133,15 +133,18 @@ class Engine:
         self.serial = snapshot.serial
         return True
 
-    def _compared(self, uuids: Collection[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
+    def _compared(self, uuids: Set[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
         """Compare rows with what the last plan of everything wants.
 
         Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
         """
-        made = {change.uuid: change.row for change in self.base.changes if isinstance(change, Insert)} if uuids else {}
-        for uuid in uuids:
-            row = made.get(uuid)
+        # In the order in which they were made, in which they lie in memory: a set has none.
+        inserts = (change for change in self.base.changes if isinstance(change, Insert)) if uuids else ()
+        made = {change.uuid: change.row for change in inserts if change.uuid in uuids}
+        for uuid, row in made.items():
             yield uuid, self._is_as_planned(uuid, row, snapshot), row
+        for uuid in uuids - made.keys():
+            yield uuid, self._is_as_planned(uuid, None, snapshot), None
 
     def _found(self, changed: Container[str]) -> Iterator[tuple[str, Row]]:
         """Yield the rows that the last plan of everything has found as it wants them, by uuid.

@@ -112,7 +112,8 @@ def changes_between(before: World, after: World) -> list[RowChange]:
     for table, uuid in dict.fromkeys([*before, *after]):
         old, new = before.get((table, uuid)), after.get((table, uuid))
         if old is None and new is not None:
-            found.append(row_change(table, uuid, {"insert": new}))
+            # In the order of servers since OVS 2.17, whose rows are compared as text.
+            found.append(row_change(table, uuid, {"insert": dict(sorted(new.items()))}))
         elif new is None:
             found.append(row_change(table, uuid, {"delete": None}))
         elif old is not None and old != new:

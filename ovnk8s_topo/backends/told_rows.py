@@ -1,0 +1,62 @@
+"""New rows as a server tells of them, to be compared as text.
+
+Law: the same text means the same row; another text means nothing. ovsdb-server since OVS 2.17 sorts the members of the
+updates that it makes once for all its clients (ovsdb/monitor.c, `json_serialized_object_create`), and leaves out what
+holds its default (ovsdb-server(7), <table-updates2>).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ovnk8s_topo.backends.new_rows import Maps, text_of
+from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.tables import Row, Table, reader_of
+
+
+class _Column(NamedTuple):
+    """How one column is written, unless it holds its default; text is None where names stand for uuids."""
+
+    label: str
+    default: Value
+    text: Callable[[Any], str] | None
+
+
+class _Writer(NamedTuple):
+    """How a row of one table is written: what reads its columns, and what writes them, ordered by name."""
+
+    read: Callable[[Row], tuple[Any, ...]]
+    columns: tuple[_Column, ...]
+
+
+class ToldRows:
+    """Writes rows as they are told of."""
+
+    def __init__(self) -> None:
+        self._maps = Maps()
+        self._writers: dict[str, _Writer] = {}
+
+    def text(self, row: Row) -> str:
+        """Return what is told of a row, "" if that takes a closer look."""
+        read, columns = self._writers.get(row.TABLE.name) or self._writer(row.TABLE)
+        members: list[str] = []
+        try:
+            for (label, default, text), value in zip(columns, read(row), strict=True):
+                if value != default:
+                    if text is None:
+                        return ""
+                    members.append(label + text(value))
+        except TypeError:  # a member is no text
+            return ""
+        return "{" + ",".join(members) + "}"
+
+    def _writer(self, table: Table) -> _Writer:
+        names = sorted(table.columns)
+        writer = _Writer(reader_of(names), tuple(self._column(table.columns[name]) for name in names))
+        self._writers[table.name] = writer
+        return writer
+
+    def _column(self, column: Column) -> _Column:
+        text = None if column.base == "uuid" else text_of(column, self._maps)
+        return _Column(f'"{column.name}":', column.default, text)

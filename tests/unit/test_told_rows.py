@@ -1,0 +1,73 @@
+"""A row whose text is the one that a server tells is that row; of every other one nothing is said."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovnk8s_topo.backends.told_rows import ToldRows
+from ovnk8s_topo.nb.tables import LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, MeterBand, Row
+
+texts = st.sampled_from(["", "a", "b", 'a","b', "é", "\\"])
+sets = st.frozensets(texts, max_size=2)
+maps = st.dictionaries(texts, texts, max_size=2)
+ports = st.builds(
+    LogicalSwitchPort,
+    parent=st.just("s"),
+    name=texts,
+    addresses=sets,
+    port_security=sets,
+    options=maps,
+    external_ids=maps,
+    tag_request=st.none() | st.integers(1, 3),
+)
+
+
+@given(ports, ports)
+def test_two_rows_have_one_text_if_they_are_the_same(one: Row, other: Row) -> None:
+    told = ToldRows()
+    assert (told.text(one) == told.text(other)) == (one == other)
+
+
+@given(st.lists(maps, min_size=1, max_size=4))
+def test_maps_that_rows_share_are_written_as_they_are(shared: list[dict[str, str]]) -> None:
+    told = ToldRows()
+    rows = [
+        LogicalSwitchPort(name="p", parent="s", options=one, external_ids=other) for one in shared for other in shared
+    ]
+    assert [told.text(row) for row in rows] == [ToldRows().text(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (LogicalSwitchPort(name="p", parent="s"), '{"name":"p"}'),
+        (
+            LogicalSwitchPort(
+                name='p"',
+                parent="s",
+                type="localnet",
+                tag_request=7,
+                addresses=frozenset({"b", "a"}),
+                port_security=frozenset({"one"}),
+                options={"y": "2", "x": "1"},
+            ),
+            '{"addresses":["set",["a","b"]],"name":"p\\"","options":["map",[["x","1"],["y","2"]]],'
+            '"port_security":"one","tag_request":7,"type":"localnet"}',
+        ),
+        (LogicalSwitch(name="s", other_config={"b": "c"}), '{"name":"s","other_config":["map",[["b","c"]]]}'),
+        (MeterBand(action="drop", rate=25), '{"action":"drop","rate":25}'),
+        (
+            LogicalRouterPort(name="r", parent="r", mac="m", networks=frozenset({"n"})),
+            '{"mac":"m","name":"r","networks":"n"}',
+        ),
+        (LogicalSwitch(name="s", load_balancer_group=frozenset({"group"})), ""),
+        (LogicalSwitchPort(name=1, parent="s"), ""),  # type: ignore[arg-type]
+        (LogicalSwitchPort(name="p", parent="s", addresses=frozenset({1})), ""),  # type: ignore[arg-type]
+        (LogicalSwitchPort(name="p", parent="s", addresses=frozenset({1, "a"})), ""),  # type: ignore[arg-type]
+        (LogicalSwitchPort(name="p", parent="s", options={"x": 1}), ""),  # type: ignore[dict-item]
+    ],
+)
+def test_a_row_is_written_as_servers_write_it(row: Row, told: str) -> None:
+    assert ToldRows().text(row) == told
