@@ -9,6 +9,7 @@ from benchmarks.clusters import Cluster, cluster
 from benchmarks.measure import MEBIBYTE, Block, Effort, Line, in_turns, line, memory_line, peak_memory, ratio_line
 from ovnk8s_topo import Layer2, Layer3
 from ovnk8s_topo.addresses import Subnet, subnet_from_text
+from ovnk8s_topo.collector import paused
 from ovnk8s_topo.ipam import AddressPool, SliceAllocator, assign, withheld_on_node
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.planner.claims import Claims, claims_from_snapshot
@@ -159,8 +160,9 @@ def allocated(count: int) -> None:
 
 
 def assigned(count: int) -> None:
-    """Give so many newcomers an address."""
-    given = assign([LARGE], (), (), {}, [f"pod-{number}" for number in range(count)]).given
+    """Give so many newcomers an address, with the collector at rest, as it is while the planner does that."""
+    with paused():
+        given = assign([LARGE], (), (), {}, [f"pod-{number}" for number in range(count)]).given
     if len(given) != count:
         raise AssertionError(f"{count} wanted, {len(given)} given")
 
