@@ -40,7 +40,8 @@ def assign_slices(ranges: Sequence[tuple[Subnet, int]], claims: Slices, wanted: 
 
     ranges   (cluster subnet, prefix length of one node's slice), in the order in which they are used up
     claims   node -> subnets in use. A wanted node keeps the first of each family that lies inside a range; the
-             others it loses. What nodes that are not in `wanted` claim is blocked, whatever it overlaps
+             others it loses. What nodes that are not in `wanted` claim is blocked, whatever it overlaps, and so is
+             all that a node claims that gets nothing for a clash
     wanted   nodes that lack a subnet are served in this order
     returns  who got what, and why the others got nothing. Nodes whose claims overlap each other are both a problem;
              neither moves and nobody else gets these subnets
@@ -54,7 +55,11 @@ def assign_slices(ranges: Sequence[tuple[Subnet, int]], claims: Slices, wanted: 
     nodes = tuple(dict.fromkeys(wanted))
     kept = {node: tuple(_first_of_each_family(allocator, claims.get(node, ()))) for node in nodes}
     held = {node: claim for node, claim in claims.items() if node not in kept} | kept
-    problems = {node: why for node, why in _clashes(held).items() if node in kept}
+    problems: dict[str, str] = {}
+    while new := {node: why for node, why in _clashes(held).items() if node in kept and node not in problems}:
+        problems |= new
+        # Whoever gets nothing stays where it is, with all that it has: others may clash with that.
+        held |= {node: claims[node] for node in new}
     for node in sorted(held):
         for subnet in held[node]:
             allocator.block(node, subnet)

@@ -266,6 +266,22 @@ def test_nodes_that_claim_overlapping_subnets_are_all_reported_and_stay() -> Non
     }
 
 
+def test_what_a_refused_node_has_besides_stays_with_it_too() -> None:
+    """`b` asks for what `a` has, and stays where it was: so does `c`, that asks for that, and nobody else gets it."""
+    claims = {
+        "a": nets("10.1.0.0/24"),
+        "b": nets("10.1.0.0/24", "10.1.1.0/24"),
+        "c": nets("10.1.1.0/24", "10.1.2.0/24"),
+    }
+    outcome = assign_slices(ranges("10.1.0.0/22/24"), claims, ["new", "c", "b", "a"])
+    assert {node: strings(subnets) for node, subnets in outcome.given.items()} == {"new": ["10.1.3.0/24"]}
+    assert outcome.problems == {
+        "a": "network 10.1.0.0/24 already owned by b",
+        "b": "network 10.1.0.0/24 already owned by a",
+        "c": "network 10.1.1.0/24 already owned by b",
+    }
+
+
 def test_without_ranges_no_node_gets_a_subnet() -> None:
     outcome = assign_slices([], {}, ["n"])
     assert outcome.problems == {
