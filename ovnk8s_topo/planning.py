@@ -66,7 +66,7 @@ def unguarded_plan(
     With keep_going, what belongs to others is left out until the rest goes through.
     """
     if claims is None:
-        claims = claims_from_snapshot(snapshot)
+        claims = claims_from_snapshot(snapshot, owner)
     blocked: frozenset[Key] = frozenset()
     problems: tuple[Problem, ...] = ()
     left_alone = topology.gaps

@@ -252,7 +252,7 @@ def _claims(ports: dict[str, Held], items: Iterable[Wanted], ground: Ground) -> 
     """
     known = ground.occupancy.ports
     ports |= {item.port: known[item.port] for item in items if item.port in known}
-    slices = slices_from_snapshot(ground.snapshot)
+    slices = slices_from_snapshot(ground.snapshot, ground.owner)
     claims = Claims(ports, slices)
     if ground.options.prune:
         return claims

@@ -101,23 +101,30 @@ class Claims:
         )
 
 
-def claims_from_snapshot(snapshot: Snapshot) -> Claims:
-    """Read what every switch and every port in a database holds, whoever wrote the rows."""
+def claims_from_snapshot(snapshot: Snapshot, owner: str = "") -> Claims:
+    """Read what every switch and every port in a database holds, whoever wrote the rows.
+
+    owner  whose switch it is that counts where several have one name
+    """
     ports = (held for stored in snapshot.table("Logical_Switch_Port") if (held := held_by_port(stored, snapshot)))
-    return Claims({held.port: held for held in ports}, slices_from_snapshot(snapshot))
+    return Claims({held.port: held for held in ports}, slices_from_snapshot(snapshot, owner))
 
 
-def slices_from_snapshot(snapshot: Snapshot) -> dict[str, HeldSlices]:
-    """Read what every switch in a database holds; see `Claims.slices`."""
+def slices_from_snapshot(snapshot: Snapshot, owner: str) -> dict[str, HeldSlices]:
+    """Read what every switch in a database holds; see `Claims.slices` and `claims_from_snapshot`."""
     gateways = {
         stored.key.name.removeprefix(names.router_to_switch("")): stored
         for stored in snapshot.table("Logical_Router_Port")
     }
     # A router port whose switch is lost still has its subnet.
     slices = {switch: _held_by_gateway(stored, snapshot) for switch, stored in gateways.items()}
+    switches: dict[str, Stored] = {}
     for stored in snapshot.table("Logical_Switch"):
-        slices[stored.key.name] = _held_by_switch(stored, slices.get(stored.key.name))
-    return slices
+        # Names of switches are not unique, and tables have no order.
+        known = switches.setdefault(stored.key.name, stored)
+        if known is not stored:
+            switches[stored.key.name] = min(known, stored, key=lambda it: (named_owner(it) != owner, it.uuid))
+    return slices | {name: _held_by_switch(stored, slices.get(name)) for name, stored in switches.items()}
 
 
 def held_by_port(stored: Stored, snapshot: Snapshot) -> Held | None:

@@ -10,7 +10,7 @@ import pytest
 
 from ovnk8s_topo.nb.ownership import marked
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import Key, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, Row
+from ovnk8s_topo.nb.tables import OWNER_KEY, Key, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, Row
 from ovnk8s_topo.planner import Desired, claims_from_snapshot, desired_from_topology
 from ovnk8s_topo.spec import Attachment, Gaps, Given, Layer2, Layer3, Network, Node, Pod, Style, Topology
 
@@ -302,6 +302,27 @@ def test_nodes_whose_slices_clash_are_refused_both() -> None:
         "network l3, Node n1: subnets: network 10.33.0.0/24 already owned by n2",
         "network l3, Node n2: subnets: network 10.33.0.0/24 already owned by n1",
     ]
+
+
+def test_a_node_that_is_refused_keeps_its_slice_from_others() -> None:
+    before = stored(desired_from_topology(l3(pod("p", "l3", "n2"))).rows)
+    wrong = Node(name="n2", subnets={"l3": "10.33.0.0/24"})
+    nodes = [Node(name="n1"), wrong, Node(name="n3")]
+    done = again(Topology(networks=[L3], nodes=nodes, pods=[pod("p", "l3", "n2"), pod("q", "l3", "n3")]), before)
+    assert slices(done) == {"rtos-l3_n3": "10.33.2.1/24"}
+    assert addresses(done) == {"l3/q": "10.33.2.3"}
+
+
+@pytest.mark.parametrize("theirs_first", [True, False])
+@pytest.mark.parametrize("owner", [None, "another"])
+def test_of_two_switches_of_one_name_ours_says_what_the_node_has(theirs_first: bool, owner: str | None) -> None:
+    ours = stored(desired_from_topology(l3(nodes=("n1",)), owner=ME).rows)
+    mark = {OWNER_KEY: owner} if owner else {}
+    theirs = LogicalSwitch(name="l3_n1", other_config={"subnet": "10.33.7.0/24"}, external_ids=mark)
+    for uuid in ("00000000-0000-4000-8000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff"):
+        rows = [Stored(uuid, theirs, ()), *ours.rows.values()]
+        claims = claims_from_snapshot(Snapshot.of(rows if theirs_first else reversed(rows)), ME)
+        assert slices(desired_from_topology(l3(nodes=("n1",)), claims)) == {"rtos-l3_n1": "10.33.0.1/24"}
 
 
 def test_a_pod_on_another_node_gets_an_address_there_and_frees_its_old_one() -> None:
