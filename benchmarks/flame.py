@@ -40,7 +40,18 @@ def draw(file: Path, *, quick: bool) -> None:
 @contextmanager
 def _spy(program: str, process: int, file: Path) -> Iterator[None]:
     """Look into a process as long as the block lasts."""
-    command = (program, "record", "--gil", "--function", "--rate", str(RATE), "--output", str(file), "--pid", str(process))
+    command = (
+        program,
+        "record",
+        "--gil",
+        "--function",
+        "--rate",
+        str(RATE),
+        "--output",
+        str(file),
+        "--pid",
+        str(process),
+    )
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as spy:
         assert spy.stdout is not None
         said = ""
