@@ -272,7 +272,7 @@ class Reconciler:
 
         def plan_in(snapshot: Snapshot) -> Plan:
             found.clear()
-            if event.is_empty and engine.is_undisturbed(snapshot):
+            if event.is_empty and event.gaps == undo.gaps and engine.is_undisturbed(snapshot):
                 return engine.whole(ChangeSet())
             outcome = engine.plan(event, undo, snapshot)
             if engine.options.allow_mass_delete or _is_modest(outcome.plan, topology):
@@ -374,7 +374,8 @@ class _How(NamedTuple):
 def _is_modest(plan: Plan, topology: Topology) -> bool:
     """Whether no guard of `prune` asks how much is deleted."""
     deletions = len(plan.changes.of(Delete))
-    return not deletions or (bool(topology.networks) and deletions <= FEW_DELETIONS)
+    is_described = any(network.name not in plan.desired.gaps.networks for network in topology.networks)
+    return not deletions or (is_described and deletions <= FEW_DELETIONS)
 
 
 def _pinned(plan: Plan, snapshot: Snapshot) -> Plan:

@@ -127,9 +127,10 @@ class _Service:
                 self.grants[item.port] = Grant(mac_of(item, has), has)
             else:
                 raise Entangled
-        wishes = {item.port: item.attachment.addresses for item in newcomers}
-        for item in sorted(newcomers, key=lambda item: not wishes[item.port]):
-            addresses = self.fresh(item, wishes[item.port])
+        # All wishes go before whatever is free: also before what is lacking to those who ask.
+        wishes = {item.port: self.asked(item) for item in newcomers}
+        for item in newcomers:
+            addresses = self.completed(item, wishes[item.port])
             self.grants[item.port] = Grant(mac_of(item, addresses), addresses)
 
     def held(self, item: Wanted) -> Held | None:
@@ -140,18 +141,23 @@ class _Service:
         pools = self.draw_of(item).shelf.pools
         return pools.fitting(claim_of(item, self.held(item), pools.fitting))
 
-    def fresh(self, item: Wanted, wish: Sequence[Address]) -> tuple[Address, ...]:
-        draw = self.draw_of(item)
-        pools = draw.shelf.pools
+    def asked(self, item: Wanted) -> tuple[Address, ...]:
+        """Take what an attachment asks for."""
+        draw, wish = self.draw_of(item), item.attachment.addresses
         wanted = tuple(dict.fromkeys(wish))
-        if len(pools.fitting(wanted)) < len(wish) or any(address in draw.avoided for address in wanted):
+        if len(draw.shelf.pools.fitting(wanted)) < len(wish) or any(address in draw.avoided for address in wanted):
             raise Entangled
         if not draw.take(wanted):
             raise Entangled
+        return wanted
+
+    def completed(self, item: Wanted, wanted: tuple[Address, ...]) -> tuple[Address, ...]:
+        """Take what is lacking to an attachment."""
+        draw = self.draw_of(item)
         rest = draw.take_lowest(wanted)
         if rest is None:
             raise Entangled
-        return pools.in_order((*wanted, *rest))
+        return draw.shelf.pools.in_order((*wanted, *rest))
 
     def own(self, item: Wanted) -> Grant:
         mac, addresses = brought_along(item, self.held(item))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
@@ -33,7 +32,7 @@ from ovnk8s_topo.planner import Desired, claims_from_snapshot, wanted_ports
 from ovnk8s_topo.planner.names import prefix
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
-from ovnk8s_topo.spec import Gaps, Layer3, Topology
+from ovnk8s_topo.spec import Layer3, Topology
 
 FEW_OBJECTS, CHANGED_SHARE = 100, 0.1
 """A topology is planned by what differs from the last one up to the larger of so many objects and this share of all."""
@@ -85,20 +84,21 @@ class Engine:
         self.topology: Topology | None = plan.topology
         self.way: Way | None = None
         self._take_back: Callable[[], None] | None = None
+        self._roll: Roll | None = None
         self._start(plan, frozenset(), serial)
 
-    @cached_property
+    @property
     def roll(self) -> Roll:
         """What is wanted, by name; made when the first event asks for it."""
-        return Roll(self.base.topology)
+        if self._roll is None:
+            self._roll = Roll(self.base.topology)
+        return self._roll
 
     def enter(self, event: Event) -> Event:
         """Let the roll enter an event, and return the one that takes it back."""
-        return event if event.is_empty and event.gaps == self._gaps else self.roll.enter(event)
-
-    @property
-    def _gaps(self) -> Gaps:
-        return self.topology.gaps if self.topology else self.roll.gaps
+        if self._roll is None and event.is_empty and event.gaps == self.base.topology.gaps:
+            return event
+        return self.roll.enter(event)
 
     def _start(self, plan: Plan, stale: frozenset[str], serial: int) -> None:
         self.base, self.serial = plan, serial
@@ -118,7 +118,8 @@ class Engine:
         if event is None or event.size > max(FEW_OBJECTS, _size(topology) * CHANGED_SHARE):
             return None
         # Without `prune`, rows of what is described no more stay; an event would delete them.
-        return event if self.options.prune or event.is_empty else None
+        is_same = event.is_empty and event.gaps == self.roll.gaps
+        return event if self.options.prune or is_same else None
 
     # What the reconciler asks ------------------------------------------------------------------------------------
 
@@ -372,7 +373,8 @@ class Engine:
             known |= {Key(PORTS, port) for port in ports}
             doomed = [snapshot.rows[uuid] for uuid in self.still_open.stale if uuid in snapshot.rows]
             among = [stored for key in known if not is_shared(key) for stored in snapshot.named(key)] + doomed
-            claims = claims_from_snapshot(snapshot).disowned(self.owner, {stored.key.name for stored in among})
+            ours = {stored.key.name for stored in among}
+            claims = claims_from_snapshot(snapshot, self.owner).disowned(self.owner, ours)
             plan = unguarded_plan(topology, snapshot, self.owner, options, claims=claims, among=among)
             plan = replace(plan, leftovers=self.base.leftovers)
             stale = frozenset(stored.uuid for stored in left_standing(plan, among))

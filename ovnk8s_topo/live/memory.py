@@ -70,7 +70,9 @@ class Memory:
         self.standing.enter(step)
         self.watch.expect(changes, step.desired.grants)
         if whole:
-            self.shelves.drop({*step.gone, *(item.network.name for item in (*step.come, *step.items))})
+            # With its slices, those of nodes that have no pods now may be others than their shelves were made for.
+            moved = (item.network.name for item in (*step.come, *step.items))
+            self.shelves.drop({*step.gone, *step.desired.slices, *moved})
 
     def join(self, item: Wanted, unit: Unit, row: LogicalSwitchPort, grant: Grant, uuid: str) -> Callable[[], None]:
         """Take in that an attachment has come alone, as the row `uuid`; return what takes that back."""

@@ -35,7 +35,10 @@ def plan_to_tell(plan: Plan, event: Event, roll: Roll, standing: Standing | None
     slices = {}
     for network in topology.networks:
         if isinstance(network, Layer3):
-            known = desired.slices.get(network.name) or (standing and standing.slices.get(network.name)) or {}
+            # A network whose nodes got nothing is spoken of, too.
+            known = desired.slices.get(network.name)
+            if known is None:
+                known = {} if standing is None else standing.slices.get(network.name, {})
             slices[network.name] = {node: known[node] for node in nodes if node in known}
     claims = {port: claim for port, claim in desired.claims.items() if port in grants}
     told = Desired(

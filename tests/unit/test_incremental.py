@@ -12,10 +12,12 @@ from ovnk8s_topo import (
     IpamClaim,
     Layer2,
     Layer3,
+    Localnet,
     Node,
     OutcomeUnknown,
     OwnershipError,
     Pod,
+    PruneRefused,
     Reconciler,
     SpecError,
     Topology,
@@ -23,8 +25,8 @@ from ovnk8s_topo import (
 from ovnk8s_topo.backends import MemoryNb
 from ovnk8s_topo.backends.faults import Faults
 from ovnk8s_topo.live import Engine, Way
-from ovnk8s_topo.nb.tables import LogicalSwitchPort
-from ovnk8s_topo.spec import Gaps, Network
+from ovnk8s_topo.nb.tables import LogicalSwitch, LogicalSwitchPort
+from ovnk8s_topo.spec import Cluster, Gaps, Network
 
 BLUE = Layer2(name="blue", subnets="10.22.0.0/16")
 RED = Layer3(name="red", subnets="10.33.0.0/16/24")
@@ -293,3 +295,104 @@ def test_a_topology_that_differs_in_little_is_planned_by_what_differs() -> None:
     assert (way_of(reconciler), result.plan.counts) == ("attachments", {"insert": 1, "update": 0, "delete": 1})
     assert len(result.plan.told.attachments) == 40
     assert result.plan.topology == second
+
+
+# What an event must not get wrong ----------------------------------------------------------------------------------
+
+
+def addresses(nb: TrackedNb) -> dict[str, list[str]]:
+    ports = (stored.row for stored in nb.content.table("Logical_Switch_Port"))
+    return {
+        row.name: sorted(row.addresses)
+        for row in ports
+        if isinstance(row, LogicalSwitchPort) and row.external_ids.get("pod")
+    }
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["a node comes back elsewhere", "an annotation moves it"])
+def test_the_next_pod_of_a_node_whose_slice_is_another_is_in_that(moved: bool) -> None:
+    nb = TrackedNb()
+    reconciler = Reconciler(nb, owner="me")
+    reconciler.apply(Topology(networks=[RED], nodes=NODES[:1]), prune=True)
+    reconciler.put(pod("once", "red"))
+    reconciler.remove(pods=["default/once"])
+    if moved:
+        reconciler.remove(nodes=["n1"])
+        reconciler.put(NODES[1])
+        reconciler.put(NODES[0])
+    else:
+        reconciler.put(Node(name="n1", subnets={"red": ["10.33.1.0/24"]}), NODES[1])
+    assert way_of(reconciler) == "networks"
+    # Each by itself: a second event would mend the first.
+    reconciler.put(pod("a", "red", "n1"))
+    assert addresses(nb) == {"default.red_default_a": ["0a:58:0a:21:01:03 10.33.1.3"]}
+    reconciler.put(pod("b", "red", "n2"))
+    assert addresses(nb)["default.red_default_b"] == ["0a:58:0a:21:00:03 10.33.0.3"]
+
+
+def test_what_is_lacking_to_who_asks_for_an_address_is_given_in_line() -> None:
+    dual = Layer2(name="dual", subnets="10.22.0.0/29,fd00::/64")
+    wishes = [pod("a", "dual"), pod("b", '[{"name": "dual", "ips": ["10.22.0.5"]}]')]
+    whole, by_event = TrackedNb(), TrackedNb()
+    topology = Topology(networks=[dual], nodes=NODES, cluster=Cluster(fixed_addresses="honour"))
+    Reconciler(whole, owner="me").apply(topology.model_copy(update={"pods": tuple(wishes)}))
+    reconciler = Reconciler(by_event, owner="me")
+    reconciler.apply(topology)
+    reconciler.put(*wishes)
+    assert way_of(reconciler) == "attachments"
+    assert addresses(by_event) == addresses(whole)
+    assert addresses(whole)["default.dual_default_a"] == ["0a:58:0a:16:00:01 10.22.0.1 fd00::1"]
+
+
+def test_nodes_that_are_refused_are_told_of_no_slice() -> None:
+    reconciler = started(TrackedNb(), RED, keep_going=True)
+    rivals = [Node(name=node.name, subnets={"red": ["10.33.9.0/24"]}) for node in NODES]
+    result = reconciler.put(*rivals, pod("a", "red"))
+    assert {problem.subject for problem in result.plan.problems} >= {"network red, Node n1", "network red, Node n2"}
+    assert result.plan.told.node_subnets() == {}
+
+
+def test_a_gap_that_closes_is_a_change_of_its_own() -> None:
+    nb = TrackedNb()
+    started(nb, BLUE, RED)
+    unread = Topology(networks=[RED], nodes=NODES, gaps=Gaps(networks={"blue"}))
+    pruning, sparing = Reconciler(nb, owner="me"), Reconciler(nb, owner="me")
+    for reconciler, prune in ((pruning, True), (sparing, False)):
+        assert reconciler.apply(unread, prune=prune).status == "unchanged"
+        assert reconciler.apply(unread, prune=prune).status == "unchanged"
+    closed = Topology(networks=[RED], nodes=NODES)
+    assert sparing.apply(closed).status == "unchanged"
+    deleted = pruning.apply(closed, prune=True)
+    assert deleted.plan.counts["delete"] == 4
+    assert "blue_ovn_layer2_switch" not in nb.names("Logical_Switch")
+
+
+def test_an_event_about_a_gap_that_comes_to_nothing_is_taken_back() -> None:
+    nb = MemoryNb(faults=Faults(commits=[None, None, "request_lost"]))
+    Reconciler(nb, owner="me").apply(Topology(networks=[BLUE, RED], nodes=NODES))
+    reconciler = Reconciler(nb, owner="me")
+    reconciler.apply(Topology(networks=[RED], nodes=NODES, gaps=Gaps(networks={"blue"})), prune=True)
+    with pytest.raises(OutcomeUnknown):
+        reconciler.remove(networks=["blue"])
+    assert reconciler.remove(networks=["blue"]).plan.counts["delete"] == 4
+
+
+def test_nothing_goes_where_all_that_is_described_is_refused() -> None:
+    refused = Localnet(name="bad", subnets="10.5.0.0/24", exclude_subnets="10.5.0.0/29,10.5.0.0/30")
+    nb = TrackedNb()
+    known = Reconciler(nb, owner="me")
+    known.apply(Topology(networks=[refused, BLUE]), prune=True, keep_going=True)
+    for reconciler in (known, Reconciler(nb, owner="me")):
+        with pytest.raises(PruneRefused, match="nothing at all is described"):
+            reconciler.apply(Topology(networks=[refused]), prune=True, keep_going=True)
+
+
+def test_somebody_s_switch_of_the_name_of_ours_moves_nobody() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, RED, count=2)
+    before = addresses(nb)
+    nb.put(LogicalSwitch(name="red_n1", other_config={"subnet": "10.33.7.0/24"}))
+    reconciler.put(pod("a", "red", "n2"))
+    everybody = Topology(networks=[RED], nodes=NODES, pods=[*pods(2, "red"), pod("a", "red", "n2")])
+    assert Reconciler(nb, owner="me").apply(everybody, prune=True).status == "unchanged"
+    assert before.items() <= addresses(nb).items()
