@@ -19,12 +19,12 @@ from ovnk8s_topo.errors import AllocationError, OwnershipError
 from ovnk8s_topo.live import Object, Way
 from ovnk8s_topo.nb.ownership import owned_by
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import OWNER_KEY, TABLES, LogicalSwitch, LogicalSwitchPort
+from ovnk8s_topo.nb.tables import OWNER_KEY, TABLES, Key, LogicalSwitch, LogicalSwitchPort
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import wanted_ports
 from ovnk8s_topo.planning import Options, unguarded_plan
 from ovnk8s_topo.reconciler import Result
-from ovnk8s_topo.spec import Cluster, Network
+from ovnk8s_topo.spec import Cluster, Gaps, Network
 
 ME = "me"
 SEEN: Counter[Way] = Counter()
@@ -77,6 +77,7 @@ class Events(RuleBasedStateMachine):
         self.pods: dict[str, Pod] = {}
         self.claims: dict[str, IpamClaim] = {}
         self.cluster = Cluster()
+        self.gaps = Gaps()
         self.uids = 0
         self.told: Plan | None = None
         self.leftovers: set[str] = set()
@@ -101,10 +102,15 @@ class Events(RuleBasedStateMachine):
     def remove_network(self, name: str) -> None:
         self.happen([], networks=[name])
 
-    @rule(name=st.sampled_from(NODES), chassis=st.sampled_from(["", "c-1"]), pods=st.booleans())
-    def put_node(self, name: str, chassis: str, pods: bool) -> None:
+    @rule(
+        name=st.sampled_from(NODES),
+        chassis=st.sampled_from(["", "c-1"]),
+        pods=st.booleans(),
+        subnets=st.sampled_from([{}, {}, *({"a": [f"10.1.0.{first}/28"]} for first in (0, 16, 32))]),
+    )
+    def put_node(self, name: str, chassis: str, pods: bool, subnets: dict[str, list[str]]) -> None:
         more: list[Object] = [self.new_pod(PODS[5], name, SELECTIONS[2])] if pods else []
-        self.happen([Node(name=name, chassis_id=chassis and f"{chassis}-{name}"), *more])
+        self.happen([Node(name=name, chassis_id=chassis and f"{chassis}-{name}", subnets=subnets), *more])
 
     @rule(name=st.sampled_from(NODES), drain=st.booleans())
     def remove_node(self, name: str, drain: bool) -> None:
@@ -165,6 +171,38 @@ class Events(RuleBasedStateMachine):
         self.uids += 1
         return Pod(namespace="ns", name=name, uid=f"u{self.uids}", node=node, networks=selection)
 
+    # Descriptions that are incomplete, and are not any more -----------------------------------------------------
+
+    @rule(name=st.sampled_from([*sorted(NETWORKS), *NODES, *(f"ns/{name}" for name in PODS)]))
+    def lose_sight(self, name: str) -> None:
+        """Something is there that cannot be read just now."""
+        for known, gap in (
+            (self.networks, Gaps(networks={name})),
+            (self.nodes, Gaps(nodes={name})),
+            (self.pods, Gaps(pods={name})),
+        ):
+            if name in known:
+                lost = cast(dict[str, Object], known).pop(name)
+                if not self.describe_anew(self.gaps | gap):
+                    cast(dict[str, Object], known)[name] = lost
+
+    @precondition(lambda self: self.gaps != Gaps() and self.networks)  # else pruning is refused
+    @rule()
+    def read_everything(self) -> None:
+        """What could not be read is not there."""
+        self.describe_anew(Gaps())
+
+    def describe_anew(self, gaps: Gaps) -> bool:
+        """Apply what is wanted with other gaps; tell whether that was not refused."""
+        known, self.gaps = self.gaps, gaps
+        expected, before = self.whole(), self.nb.content
+        if isinstance(expected, Plan):
+            self.start()
+            return True
+        self.check_refusal(self.apply, expected, before)
+        self.gaps = known
+        return False
+
     # The second writer ----------------------------------------------------------------------------------------
 
     def ours(self, *tables: str) -> list[Stored]:
@@ -189,6 +227,13 @@ class Events(RuleBasedStateMachine):
             holder=LogicalSwitch(name=f"foreign-{number}").key,
         )
 
+    @rule(
+        name=st.sampled_from([f"a_{node}" for node in NODES]), subnet=st.sampled_from(["10.1.0.0/28", "10.1.0.48/28"])
+    )
+    def put_foreign_switch_of_the_name_of_ours(self, name: str, subnet: str) -> None:
+        if len(self.nb.content.named(Key("Logical_Switch", name))) == 1:
+            self.nb.put(LogicalSwitch(name=name, other_config={"subnet": subnet}))
+
     @rule(pick=st.integers(0, 99), address=st.sampled_from(["", " 10.1.0.1", " 10.1.0.4", " fd02::1"]))
     def hang_foreign_port(self, pick: int, address: str) -> None:
         if switches := self.ours("Logical_Switch"):
@@ -199,7 +244,7 @@ class Events(RuleBasedStateMachine):
                 addresses=frozenset({f"0a:58:0a:01:00:0{pick % 10}{address}"}),
                 external_ids={"pod": "true"} if pick % 2 else {"k8s.ovn.org/network": "z"} if pick % 3 else {},
             )
-            if not self.nb.content.named(row.key):
+            if not self.nb.content.named(row.key) and len(self.nb.content.named(switch.key)) == 1:
                 self.nb.put(row, holder=switch.key)
 
     @rule()
@@ -240,6 +285,7 @@ class Events(RuleBasedStateMachine):
             pods=tuple(self.pods.values()),
             ipam_claims=tuple(self.claims.values()),
             cluster=self.cluster,
+            gaps=self.gaps,
         )
 
     @property
@@ -269,7 +315,14 @@ class Events(RuleBasedStateMachine):
         pods: list[str] | tuple[str, ...] = (),
         ipam_claims: list[str] | tuple[str, ...] = (),
     ) -> None:
-        saved = dict(self.networks), dict(self.nodes), dict(self.pods), dict(self.claims), set(self.leftovers)
+        saved = (
+            dict(self.networks),
+            dict(self.nodes),
+            dict(self.pods),
+            dict(self.claims),
+            set(self.leftovers),
+            self.gaps,
+        )
         for known, names in zip(
             (self.networks, self.nodes, self.pods, self.claims), (networks, nodes, pods, ipam_claims), strict=True
         ):
@@ -285,6 +338,11 @@ class Events(RuleBasedStateMachine):
                     self.claims[item.key] = item
                 case _:
                     self.networks[item.name] = item
+        self.gaps = Gaps(
+            networks=self.gaps.networks - self.networks.keys() - {*networks},
+            nodes=self.gaps.nodes - self.nodes.keys() - {*nodes},
+            pods=self.gaps.pods - self.pods.keys() - {*pods},
+        )
         wanted = {item.port for item in wanted_ports(self.topology())}
         rows = self.nb.content.rows
         self.leftovers = {uuid for uuid in self.leftovers if uuid in rows and rows[uuid].key.name not in wanted}
@@ -301,7 +359,7 @@ class Events(RuleBasedStateMachine):
             self.check(act(), expected, before)
         else:
             self.check_refusal(act, expected, before)
-            self.networks, self.nodes, self.pods, self.claims, self.leftovers = saved
+            self.networks, self.nodes, self.pods, self.claims, self.leftovers, self.gaps = saved
 
     def check(self, result: Result, expected: Plan, before: Snapshot) -> None:
         assert self.seen(self.nb.content) == apply_changes(self.seen(before), expected.changes)
@@ -329,8 +387,10 @@ class Events(RuleBasedStateMachine):
     def start(self) -> None:
         expected, before = self.whole(), self.nb.content
         assert isinstance(expected, Plan)
-        result = self.me.apply(self.topology(), prune=True, allow_mass_delete=True, keep_going=self.keep_going)
-        self.check(result, expected, before)
+        self.check(self.apply(), expected, before)
+
+    def apply(self) -> Result:
+        return self.me.apply(self.topology(), prune=True, allow_mass_delete=True, keep_going=self.keep_going)
 
     @precondition(lambda self: self.networks)  # else pruning is refused
     @rule()
@@ -338,7 +398,7 @@ class Events(RuleBasedStateMachine):
         """The same topology again, for the reconciler that knows it and for one that does not."""
         expected, before = self.whole(), self.nb.content
         if isinstance(expected, Plan):
-            known = self.me.apply(self.topology(), prune=True, allow_mass_delete=True, keep_going=self.keep_going)
+            known = self.apply()
             self.check(known, expected, before)
             assert known.plan.desired.rows == expected.desired.rows
             assert known.plan.desired.grants == expected.desired.grants
@@ -385,6 +445,11 @@ class Sparing(Events):
     @rule()
     def start_anew(self) -> None:
         """Without pruning the same topology may leave something behind: see `start_over`."""
+
+    @precondition(lambda self: False)
+    @rule()
+    def lose_sight(self) -> None:
+        """Nor may another one be applied."""
 
 
 class Refusing(Events):
