@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ovnk8s_topo.backends.operations import Joined, Operation, Operations
 from ovnk8s_topo.backends.schema import Schema
-from ovnk8s_topo.errors import BackendError, BackendUnavailable, ConflictError, OutcomeUnknown
+from ovnk8s_topo.errors import BackendError, BackendUnavailable, ConflictError, OutcomeUnknown, TopoError
 
 S = TypeVar("S")
 """What is read."""
@@ -110,6 +110,8 @@ def _refusal(fault: dict[str, Any]) -> Refusal:
         case "timed out" | "duplicate uuid":  # a `wait` that failed; a uuid that is taken
             return Refusal(text)
         case "constraint violation" if "identical values" in details:  # of a unique index
+            return Refusal(text)
+        case "constraint violation" if '"NB_Global" table to contain' in details:  # somebody has made its only row
             return Refusal(text)
         case "cluster error" | "not leader":
             return Refusal(text, lost=True)
@@ -246,7 +248,7 @@ class Attempts(Generic[S, C]):
 
     def attempt(self, base: Base[S]) -> Done[S, C] | None:
         """Try once; None if it must be tried again."""
-        operations = self.decision.operations(base.snapshot, base.schema)
+        operations = self.operations(base)
         changes, count = self.decision.result, len(operations)
         if not count:
             # An attempt whose reply was lost has done it: what is wanted is there, and something was sent.
@@ -265,6 +267,15 @@ class Attempts(Generic[S, C]):
         if refusal is not None:
             self.refused(refusal, changes)
         return None
+
+    def operations(self, base: Base[S]) -> Operations:
+        """Ask for what is to be sent; what is refused then must not say that nothing was written if nobody knows."""
+        try:
+            return self.decision.operations(base.snapshot, base.schema)
+        except TopoError as refusal:
+            if self.lost is None:
+                raise
+            raise self.failure() from refusal
 
     def reply(self, pending: Pending, changes: C, carrier: Carrier) -> list[Any]:
         """Wait for the server's results; [] if the connection broke before they came."""

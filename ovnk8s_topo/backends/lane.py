@@ -26,6 +26,9 @@ _MOST_UNSENT = 1 << 20
 _CONNECTING_S = 0.1
 """How long one look at a connection that is being made may take."""
 
+_WAITING_S = 1.0
+"""How long one look at a connection may take: poll(2) takes no more than some weeks."""
+
 
 class Lane:
     """Carries the transactions of one commit; see `attempts.Carrier`.
@@ -110,7 +113,7 @@ class Lane:
 
     def _exchange(self, wire: Wire, deadline: Deadline) -> None:
         """Wait until something can be sent or read, and do both."""
-        if wire.poll(deadline.left()):
+        if wire.poll(min(deadline.left(), _WAITING_S)):
             wire.run()
             # A server whose answers nobody reads stops reading, too.
             try:

@@ -102,7 +102,7 @@ class Line:
         """Send one transaction; see `attempts.Way.send`."""
         number, message = self._follower.prepare(operations)
         with self._lock:
-            if not self._follower.complete or not deadline.left():
+            if self._closed or not self._follower.complete or not deadline.left():
                 return None
             echo = operations.echo if isinstance(operations, OneRow) else None
             wire, pending = self._wire, self._follower.start(number, message, echo)
@@ -130,6 +130,8 @@ class Line:
         lane = Lane(self._make_session([self._session.get_name()], _keep_nothing))
         with self._lock:
             self._lanes.add(lane)
+            if self._closed:
+                lane.abandon()
             wire = self._wire if self._is_local else None
             if wire is not None:
                 self._follower.hold_off()
@@ -206,7 +208,8 @@ class Line:
         with self._ticked:
             self._sleepers += 1
             try:
-                self._ticked.wait_for(lambda: self._ticks != seen, seconds)
+                # A while that is longer than any lock may be waited for is an error of threading's.
+                self._ticked.wait_for(lambda: self._ticks != seen, min(seconds, threading.TIMEOUT_MAX))
             finally:
                 self._sleepers -= 1
 

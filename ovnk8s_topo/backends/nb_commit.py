@@ -47,6 +47,8 @@ def _confirmation(base: Base[Snapshot]) -> list[Operation]:
 
 
 def _number(done: Done[Snapshot, Any]) -> int:
-    # Without answers the reply was lost, and the changes were found to be there: so was the number.
-    number: int = done.answers[-1]["rows"][0]["nb_cfg"] if done.answers else done.base.snapshot.nb_cfg
+    # Without answers the reply was lost, and the changes were found to be there: so was the number. Without a row,
+    # somebody has deleted it.
+    rows = done.answers[-1]["rows"] if done.answers else ()
+    number: int = rows[0]["nb_cfg"] if rows else done.base.snapshot.nb_cfg
     return number

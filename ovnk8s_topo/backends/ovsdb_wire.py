@@ -223,7 +223,9 @@ class WireSession(Session):
     def drop(self, why: str) -> None:
         """End the connection, for a reason; the next `run` goes to the next remote."""
         self.explain(why)
-        if self.wire is not None:
-            self.wire.error(ovs.jsonrpc.EOF)
+        # Beside `run` it may be one that is not ours yet.
+        wire: object = self.rpc
+        if isinstance(wire, Wire):
+            wire.error(ovs.jsonrpc.EOF)
         else:
             self.force_reconnect()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from faulty_link import FaultyLink
-from nb_world import LIMIT_S, connected, decide, names, network, reconcile, routed
+from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed
 from raft import Cluster
 
 from ovnk8s_topo import Layer2, Node, Pod, Reconciler, Topology
@@ -168,6 +168,29 @@ def test_ports_that_are_told_as_they_were_written_are_not_read(
         local_ovn_nb.nbctl("lsp-set-type", port, "router")
         wait_until(lambda: me.apply(topology).changes)
         assert any(port in text for text in read_texts)
+
+
+@pytest.mark.parametrize("ports", [2, 600])
+def test_nothing_is_sent_once_it_is_closed(local_ovn_nb: LocalOvn, ports: int) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb, pytest.raises(BackendUnavailable, match="was closed"):
+        nb.commit(meddled(decide(network("a", ports)), nb.close), timeout_s=LIMIT_S)
+    with connected(DirectNb, local_ovn_nb.nb) as other:
+        assert not read(other).rows
+
+
+@pytest.mark.parametrize("timeout_s", [3e6, 1e10, float("inf")])
+def test_a_deadline_may_be_far_away(local_ovn_nb: LocalOvn, timeout_s: float) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        for ports in (2, 600):
+            assert len(reconcile(nb, network(f"s{ports}", ports), timeout_s=timeout_s).changes) == ports + 1
+        waiting = [threading.Thread(target=nb.wait, args=("sb", 1), kwargs={"timeout_s": timeout_s}) for _ in "ab"]
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: nb._line._sleepers)
+        local_ovn_nb.nbctl("init", "--", "set", "NB_Global", ".", "sb_cfg=1")
+        for thread in waiting:
+            thread.join(LIMIT_S)
+            assert not thread.is_alive()
 
 
 def test_a_reader_that_comes_between_two_transactions_sees_whole_ones(local_ovn_nb: LocalOvn) -> None:

@@ -12,7 +12,7 @@ from nb_world import LIMIT_S, Live, connected, decide, meddled, names, network, 
 from ovnk8s_topo.backends import DirectNb, OvsdbNb
 from ovnk8s_topo.backends.replica_rows import row_change
 from ovnk8s_topo.diff import Assign, ChangeSet, Delete, Rules, Update, diff
-from ovnk8s_topo.errors import BackendUnavailable, ConflictError, OutcomeUnknown
+from ovnk8s_topo.errors import BackendUnavailable, ConflictError, OutcomeUnknown, OwnershipError, Problem
 from ovnk8s_topo.nb.columns import Value
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import Key, LoadBalancerGroup, Row
@@ -182,6 +182,32 @@ def test_a_reply_that_is_lost_still_gives_a_number_to_wait_for(live: Live, local
         assert link.fired == 1
         assert committed.nb_cfg >= 1
         nb.wait("sb", committed.nb_cfg, timeout_s=LIMIT_S)
+
+
+def test_a_refusal_after_a_lost_reply_does_not_say_that_nothing_was_written(live: Live, local_ovn_nb: LocalOvn) -> None:
+    deciding, asked = decide(network("a")), list[int]()
+
+    def at_first(actual: Snapshot) -> ChangeSet:
+        asked.append(1)
+        if len(asked) > 1:
+            raise OwnershipError([Problem("rows", "nothing was written")])
+        return deciding(actual)
+
+    with FaultyLink(local_ovn_nb.nb) as link, connected(live, link.connection) as nb:
+        link.cuts = 1
+        with pytest.raises(OutcomeUnknown) as raised:
+            nb.commit(at_first, timeout_s=LIMIT_S)
+        assert isinstance(raised.value.__cause__, OwnershipError)
+        assert names(nb.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["a"]
+
+
+def test_who_counts_confirmations_may_come_and_go(live: Live, local_ovn_nb: LocalOvn) -> None:
+    with connected(live, local_ovn_nb.nb) as nb:
+        made = meddled(decide(network("a")), lambda: local_ovn_nb.nbctl("init"))
+        assert nb.commit(made, timeout_s=LIMIT_S, confirm=True).nb_cfg == 1
+        gone = meddled(decide(network("b")), lambda: local_ovn_nb.nbctl("--all", "destroy", "NB_Global"))
+        assert nb.commit(gone, timeout_s=LIMIT_S, confirm=True).nb_cfg >= 0
+        assert names(nb.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["a", "b"]
 
 
 def test_rows_that_went_while_the_link_was_down_are_gone(live: Live, local_ovn_nb: LocalOvn) -> None:
