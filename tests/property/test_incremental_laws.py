@@ -232,7 +232,10 @@ class Events(RuleBasedStateMachine):
     )
     def put_foreign_switch_of_the_name_of_ours(self, name: str, subnet: str) -> None:
         if len(self.nb.content.named(Key("Logical_Switch", name))) == 1:
-            self.nb.put(LogicalSwitch(name=name, other_config={"subnet": subnet}))
+            self.add_switch(name, subnet)
+
+    def add_switch(self, name: str, subnet: str) -> None:
+        self.nb.put(LogicalSwitch(name=name, other_config={"subnet": subnet}))
 
     @rule(pick=st.integers(0, 99), address=st.sampled_from(["", " 10.1.0.1", " 10.1.0.4", " fd02::1"]))
     def hang_foreign_port(self, pick: int, address: str) -> None:

@@ -100,9 +100,14 @@ class InMemory(laws.Events):
 
     def __init__(self) -> None:
         super().__init__()
-        backend = MemoryNb()
-        self.nb = Watched(backend, backend)
+        self.backend = MemoryNb()
+        self.nb = Watched(self.backend, self.backend)
         self.me = Reconciler(self.nb, owner=laws.ME)
+
+    def add_switch(self, name: str, subnet: str) -> None:
+        # Our own transactions make no second switch of one name.
+        row = {"name": name, "other_config": ["map", [["subnet", subnet]]]}
+        self.backend.transact([{"op": "insert", "table": "Logical_Switch", "row": row}])
 
 
 class OnAServer(laws.Events):
@@ -111,10 +116,14 @@ class OnAServer(laws.Events):
     def __init__(self) -> None:
         super().__init__()
         self.open = ExitStack()
-        server = self.open.enter_context(LocalOvn(northd=False))
-        mine, theirs = (self.open.enter_context(DirectNb(server.nb)) for _ in range(2))
-        self.nb = Watched(mine, theirs)
+        self.server = self.open.enter_context(LocalOvn(northd=False))
+        mine, theirs = (self.open.enter_context(DirectNb(self.server.nb)) for _ in range(2))
+        self.nb: Watched = Watched(mine, theirs)
         self.me = Reconciler(self.nb, owner=laws.ME)
+
+    def add_switch(self, name: str, subnet: str) -> None:
+        self.server.nbctl("create", "Logical_Switch", f"name={name}", f'other_config:subnet="{subnet}"')
+        catch_up(self.nb.mine)
 
     def teardown(self) -> None:
         self.open.close()
