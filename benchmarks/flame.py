@@ -40,18 +40,9 @@ def draw(file: Path, *, quick: bool) -> None:
 @contextmanager
 def _spy(program: str, process: int, file: Path) -> Iterator[None]:
     """Look into a process as long as the block lasts."""
-    command = (
-        program,
-        "record",
-        "--gil",
-        "--function",
-        "--rate",
-        str(RATE),
-        "--output",
-        str(file),
-        "--pid",
-        str(process),
-    )
+    # Who waits does not hold the interpreter's lock.
+    options = f"record --gil --function --rate {RATE} --pid {process} --output".split()
+    command = (program, *options, str(file))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as spy:
         assert spy.stdout is not None
         said = ""

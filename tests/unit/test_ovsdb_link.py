@@ -9,6 +9,7 @@ import pytest
 
 from ovnk8s_topo.backends.attempts import Refusal, refusal_of
 from ovnk8s_topo.backends.ovsdb_link import _WholeCharacters, new_poller, split_remotes, whole_length
+from ovnk8s_topo.backends.ovsdb_wire import WireSession
 
 TEXT = "aé漢😀z"
 
@@ -85,3 +86,13 @@ def test_what_the_server_says(results: list[Any], expected: Refusal | None) -> N
     if found is not None and expected is not None:
         assert found[1:] == expected[1:]
         assert str(next(result for result in results if result and "error" in result)["error"]) in found.text
+
+
+def test_a_connection_that_python_ovs_has_just_made_may_be_dropped() -> None:
+    """`drop` comes from other threads than `run`, which wraps the connection a moment after it was made."""
+    session = WireSession(["unix:/nonexistent/nb.sock"], None, 0.0, lambda *_: None)
+    session.rpc = object()
+    session.drop("closed")
+    assert session.why == "closed"
+    session.rpc = None
+    session.close()
