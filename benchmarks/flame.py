@@ -33,16 +33,19 @@ def draw(file: Path, *, quick: bool) -> None:
     shape = TINY[0] if quick else SHAPES[2]
     with empty() as ovn:
         job = Job("contenders.ours", ovn.nb, shape, backend=DEFAULT, mode=next(iter(MODES)))
-        with Child(job) as child, _spy(program, child.pid, file):
+        with Child(job) as child, _spy(program, child.pid, file, waiting=quick):
             child.round()
 
 
 @contextmanager
-def _spy(program: str, process: int, file: Path) -> Iterator[None]:
-    """Look into a process as long as the block lasts."""
+def _spy(program: str, process: int, file: Path, *, waiting: bool) -> Iterator[None]:
+    """Look into a process as long as the block lasts.
+
+    waiting  also at threads that wait; else what is over in a moment may give no sample at all, which is an error
+    """
+    options = f"record --function --rate {RATE} --pid {process} --output".split()
     # Who waits does not hold the interpreter's lock.
-    options = f"record --gil --function --rate {RATE} --pid {process} --output".split()
-    command = (program, *options, str(file))
+    command = (program, *options, str(file), *(() if waiting else ("--gil",)))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as spy:
         assert spy.stdout is not None
         said = ""
