@@ -18,6 +18,7 @@ from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
 from ovnk8s_topo.errors import ConflictError, Problem, SpecError
 from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
+from ovnk8s_topo.live.failure import changes_of, may_have_written, take_back
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
@@ -264,11 +265,18 @@ class Reconciler:
         def learn() -> None:
             [self._engine] = made
 
-        return self._commit(plan_in, how, learn)
+        known = self._engine
+        try:
+            return self._commit(plan_in, how, learn)
+        except BaseException as fault:
+            if known is not None and known is self._engine and may_have_written(fault):
+                for engine in made:
+                    known.doubt(engine.base.changes)
+            raise
 
     def _follow(self, topology: Topology, event: Event, engine: Engine, how: _How) -> Result:
         """Apply a topology that differs from the last one by an event."""
-        undo, found, done = engine.enter(event), list[Engine | Outcome](), list[bool]()
+        undo, found, done = engine.undo_of(event), list[Engine | Outcome](), list[bool]()
 
         def plan_in(snapshot: Snapshot) -> Plan:
             found.clear()
@@ -292,10 +300,12 @@ class Reconciler:
             done.append(True)
 
         try:
+            engine.enter(event)
             result = self._commit(plan_in, how, learn)
-        finally:
+        except BaseException as fault:
             if not done:
-                engine.enter(undo)
+                take_back(undo, engine, fault, [changes_of(it) for it in found])
+            raise
         if self._engine is not engine:
             return result
         whole = engine.whole(result.changes)
@@ -305,7 +315,7 @@ class Reconciler:
         """Do one transaction for an event, and know it if that has succeeded."""
         timeout_s = self._timeout(how.timeout_s)
         deadline = time.monotonic() + timeout_s
-        undo, outcomes = engine.enter(event), list[Outcome | Lone]()
+        undo, outcomes = engine.undo_of(event), list[Outcome | Lone]()
 
         def decide(snapshot: Snapshot) -> ChangeSet:
             engine.retract()
@@ -317,6 +327,7 @@ class Reconciler:
             return outcome.changes
 
         try:
+            engine.enter(event)
             done = self.nb.commit(
                 decide,
                 timeout_s=timeout_s,
@@ -324,9 +335,8 @@ class Reconciler:
                 meanwhile=lambda: engine.expect(outcomes[-1]),
             )
             engine.accept(outcomes[-1])
-        except BaseException:
-            engine.retract()
-            engine.enter(undo)
+        except BaseException as fault:
+            take_back(undo, engine, fault, [outcome.changes for outcome in outcomes])
             raise
         self._wait(how.wait, done, deadline)
         return Result(done.changes, outcomes[-1].tell, done.attempts)

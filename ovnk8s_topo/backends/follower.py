@@ -1,7 +1,8 @@
 """What is said between us and a server, so that our copy of its rows follows it.
 
 Law: messages in, messages out; no socket, no clock, no lock. A copy is complete from the reply to our request to be
-told of changes until the connection ends, and each message after that moves it by one whole transaction.
+told of changes, and the word that the schema is still the same, until the connection ends. Each message after that
+reply moves it by one whole transaction.
 
 The requests: ovsdb-server(7) sections 4.1.12 to 4.1.17 (monitor_cond_since and older ways), 4.1.9 (set_db_change_aware)
 and ovsdb(7), "Service Models" (the database `_Server`, which tells whether a server is its cluster's leader).
@@ -91,7 +92,7 @@ class Follower:
     def __init__(self, send: Callable[[bytes], None], *, leader_only: bool) -> None:
         self.rows = ReplicaRows()
         self.schema = Schema({}, "unknown")
-        self.complete = False
+        self.complete = self._is_following = False
         self._send, self._leader_only = send, leader_only
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
@@ -120,7 +121,7 @@ class Follower:
 
     def end(self) -> None:
         """Note that the connection is gone."""
-        self.complete = False
+        self.stop()
         self._answers.clear()
         for pending in self._pending.values():
             pending.results = []
@@ -130,6 +131,10 @@ class Follower:
         self._databases = {}
         self._unknown = {"server", "schema"}
         self._behind = 0
+
+    def stop(self) -> None:
+        """Take in nothing more on this connection: it is to end."""
+        self.complete = self._is_following = False
 
     def forget(self) -> None:
         """Fetch all rows again on the next connection."""
@@ -226,7 +231,7 @@ class Follower:
     def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
         """Take one row of a long message that is still on its way; see `json_stream.Keep`."""
         change = row_change(table, uuid, update, text)
-        if "initial" in update or (self._asked_as == "monitor" and not self.complete):
+        if "initial" in update or (self._asked_as == "monitor" and not self._is_following):
             self._fresh.load(change)
         else:
             self._streamed.append(change)
@@ -235,7 +240,7 @@ class Follower:
         if params[0] == SERVER:
             self._note_servers(params[-1])
             self._check_server()
-        elif self.complete:
+        elif self._is_following:
             # ovsdb-server writes what changed before it replies to the transaction that changed it: when our own
             # transaction's reply comes, its rows are here.
             if self._streamed or not self._is_echo(params[-1]):
@@ -339,6 +344,13 @@ class Follower:
             self.rows = self._fresh
         self._fresh = ReplicaRows()
         self._last_transaction = transaction
+        self._is_following = True
+        # A server that was given another schema since it told us of one cancels no request that it gets only then.
+        self._ask("get_schema", [DATABASE], self._schema_confirmed)
+
+    def _schema_confirmed(self, document: Any, error: Any) -> None:
+        if error or document != self._document:
+            raise Unfit(f"database {DATABASE} has another schema now")
         self.complete = True
 
 

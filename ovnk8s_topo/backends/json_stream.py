@@ -20,6 +20,12 @@ Keep = Callable[[str, str, dict[str, Any], str], None]
 The text is "" where the update is not a new row.
 """
 
+NOT_UNDERSTOOD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What reading and handling a message raises that is not as it should be.
+
+Nothing else is expected there: other errors may be those of a caller's signal handler.
+"""
+
 _LONG = 1 << 16
 """Characters of an incomplete message from which on it is walked."""
 

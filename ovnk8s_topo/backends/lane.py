@@ -12,6 +12,7 @@ from typing import Any
 
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.follower import Pending
+from ovnk8s_topo.backends.json_stream import NOT_UNDERSTOOD
 from ovnk8s_topo.backends.operations import Operations, texts_of, to_text
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.schema import DATABASE
@@ -68,7 +69,7 @@ class Lane:
             raise
         self._session.drop("a transaction could not be sent in time")
         # After its last byte it may have been applied, whatever became of the connection.
-        return pending if piece.endswith(_END) and not wire.has_unsent else None
+        return pending if piece == _END and not wire.has_unsent else None
 
     def results(self, pending: Pending, deadline: Deadline) -> list[Any] | None:
         """Return the server's results, [] if the connection broke first, None at the deadline.
@@ -119,7 +120,7 @@ class Lane:
             try:
                 for message in wire.read():
                     self._handle(wire, message)
-            except (ValueError, AttributeError) as fault:  # not JSON, or not an object
+            except NOT_UNDERSTOOD as fault:
                 self._session.drop(f"a message was not understood: {fault}")
         if wire.status:
             self._end()

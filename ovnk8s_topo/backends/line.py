@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from ovnk8s_topo.backends.attempts import Base, Carrier, Deadline
 from ovnk8s_topo.backends.follower import Follower, Pending, Unfit
-from ovnk8s_topo.backends.json_stream import Keep
+from ovnk8s_topo.backends.json_stream import NOT_UNDERSTOOD, Keep
 from ovnk8s_topo.backends.lane import Lane
 from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
@@ -67,8 +67,12 @@ class Line:
         self._closed = False
         self._lock = threading.RLock()
         """For session and follower; held for moments."""
-        self._reading = threading.Lock()
-        """For whoever waits for the socket; the only one to change `_session.wire`."""
+        self._reader: object = None
+        """What stands for the call that reads: it waits for the socket, and alone changes `_session.wire`.
+
+        It is taken under the lock, and by what was made before: a signal handler may raise behind any call, and whoever
+        had got something by then and not yet noted it could never give it back.
+        """
         self._ticked = threading.Condition()
         self._numbers = itertools.count(1)
         self._ticks = self._sleepers = 0
@@ -87,7 +91,9 @@ class Line:
                 lane.abandon()
         self._wake.set()
         self._thread.join()
-        with self._reading, self._lock:
+        while self._reader is not None:
+            self._sleep(self._ticks, _BUSY_S)
+        with self._lock:
             self._session.close()
         self._tick()
 
@@ -95,7 +101,7 @@ class Line:
 
     def base(self, deadline: Deadline) -> Base[Snapshot] | None:
         """Return the rows as soon as they are complete; see `attempts.Way.base`."""
-        self._read_now()
+        self._read_now(deadline)
         return self.when(self._follower.base, deadline)
 
     def send(self, operations: Operations, deadline: Deadline) -> Pending | None:
@@ -113,9 +119,7 @@ class Line:
     def _send_rest(self, wire: Wire, deadline: Deadline) -> None:
         # A server stops reading from those who do not read what it sends, so somebody has to, meanwhile.
         while wire.has_unsent and not wire.status and deadline.left():
-            if self._reading.acquire(blocking=False):
-                self._read(min(_BUSY_S, deadline.left()))
-            else:
+            if not self._read_if_none_does(min(_BUSY_S, deadline.left())):
                 wire.drain(min(_BUSY_S, deadline.left()))
 
     def carrier(self, operations: int) -> AbstractContextManager[Carrier]:
@@ -128,14 +132,14 @@ class Line:
     @contextlib.contextmanager
     def _lane(self) -> Iterator[Lane]:
         lane = Lane(self._make_session([self._session.get_name()], _keep_nothing))
-        with self._lock:
-            self._lanes.add(lane)
-            if self._closed:
-                lane.abandon()
-            wire = self._wire if self._is_local else None
-            if wire is not None:
-                self._follower.hold_off()
         try:
+            with self._lock:
+                self._lanes.add(lane)
+                if self._closed:
+                    lane.abandon()
+                wire = self._wire if self._is_local else None
+                if wire is not None:
+                    self._follower.hold_off()
             if wire is not None:
                 self._send_rest(wire, Deadline(_BUSY_S))
             yield lane
@@ -188,20 +192,27 @@ class Line:
 
         BackendUnavailable  the line was closed
         """
+        me = object()
         while True:
             seen = self._ticks
-            found = self._look(look)
-            if found is not None:
-                return found
-            left = deadline.left()
-            if not left:
-                return None
-            if self._reading.acquire(blocking=False):
-                # Another one may have read it just now, and then there is nothing to wait for.
-                self._read(left, look)
-            else:
-                # The one who reads ticks after it has let go, so nobody sleeps while nobody reads.
-                self._sleep(seen, left)
+            try:
+                with self._lock:
+                    found = self._look(look)
+                    # Who reads takes in under the lock: what it has read by now was looked at.
+                    if found is None and self._reader is None:
+                        self._reader = me
+                left = deadline.left() if found is None else 0
+                if not left:
+                    return found
+                if self._reader is me:
+                    self._read(left)
+                else:
+                    # The one who reads ticks after it has let go, so nobody sleeps while nobody reads.
+                    self._sleep(seen, left)
+            finally:
+                if self._reader is me:
+                    self._reader = None
+                    self._tick()
 
     def _sleep(self, seen: int, seconds: float) -> None:
         """Wait for a tick after the one that was seen."""
@@ -216,19 +227,33 @@ class Line:
     def _look(self, look: Callable[[], T | None]) -> T | None:
         if self._closed:
             raise BackendUnavailable(f"the connection to {self.connection} was closed")
-        with self._lock:
-            return look()
+        return look()
 
-    def _read_now(self) -> None:
+    def _read_if_none_does(self, timeout_s: float, *, timers: bool = True) -> bool:
+        """Do what `_read` does, unless another call does it; tell whether it was done."""
+        me = object()
+        try:
+            with self._lock:
+                if self._reader is not None or self._closed:
+                    return False
+                self._reader = me
+            self._read(timeout_s, timers=timers)
+            return True
+        finally:
+            if self._reader is me:
+                self._reader = None
+                self._tick()
+
+    def _read_now(self, deadline: Deadline) -> None:
         """Take in what has come, so that a snapshot shows it."""
-        if self._reading.acquire(blocking=False):
-            before = self._received()
-            self._read(0, timers=False)
-            if self._received() - before >= _MUCH and not self._lanes:
-                # It may be the beginning of more that the server could not get rid of. While a lane is at work it is
-                # what holds the server off, and nobody waits for a server that has its hands full.
-                with self._lock:
-                    self._follower.catch_up()
+        before = self._received()
+        if not self._read_if_none_does(0, timers=False):
+            return
+        if self._received() - before >= _MUCH and not self._lanes and deadline.left():
+            # It may be the beginning of more that the server could not get rid of. While a lane is at work it is what
+            # holds the server off, and nobody waits for a server that has its hands full.
+            with self._lock:
+                self._follower.catch_up()
 
     def _received(self) -> int:
         return self._wire.get_received_bytes() if self._wire is not None else 0
@@ -240,50 +265,53 @@ class Line:
 
     def _look_after(self) -> None:
         while not self._closed:
-            if self._lanes and self._is_local:
+            try:
+                self._look_once()
+            except Exception:
+                LOG.exception("the rows are fetched anew")
                 self._pause(_BUSY_S)
-            elif self._follower.complete and not self._follower.is_behind:
-                self._pause(_IDLE_S)
-                # Callers read for themselves: the thread must not be in their way for longer than it takes.
-                if self._reading.acquire(blocking=False):
-                    self._read(0)
-            elif self._reading.acquire(blocking=False):
-                self._read(_BUSY_S)
-            else:
-                self._pause(_BUSY_S)
+
+    def _look_once(self) -> None:
+        if self._lanes and self._is_local:
+            self._pause(_BUSY_S)
+        elif self._follower.complete and not self._follower.is_behind:
+            self._pause(_IDLE_S)
+            # Callers read for themselves: the thread must not be in their way for longer than it takes.
+            self._read_if_none_does(0)
+        elif not self._read_if_none_does(_BUSY_S):
+            self._pause(_BUSY_S)
 
     def _pause(self, seconds: float) -> None:
         self._wake.wait(seconds)
         self._wake.clear()
 
-    # Reading: `_reading` is held --------------------------------------------------------------------------------------
+    # Reading: for `_reader` alone -------------------------------------------------------------------------------------
 
-    def _read(self, timeout_s: float, unless: Callable[[], object] | None = None, *, timers: bool = True) -> None:
-        """Wait for the server, do what is to be done, and let go of `_reading`.
+    def _read(self, timeout_s: float, *, timers: bool = True) -> None:
+        """Wait for the server, and do what is to be done.
 
-        unless  do nothing if this finds something; asked under the lock
         timers  look after the session's timers, too, if nothing comes
         """
+        wire = self._wire
+        if wire is not None:
+            is_ready = wire.poll(min(timeout_s, _IDLE_S))
+        else:
+            is_ready = self._session.poll(min(timeout_s, _BUSY_S))
         try:
-            if unless is not None:
-                with self._lock:
-                    if unless() is not None:
-                        return
-            wire = self._wire
-            if wire is not None:
-                is_ready = wire.poll(min(timeout_s, _IDLE_S))
-            else:
-                is_ready = self._session.poll(min(timeout_s, _BUSY_S))
             if is_ready:
                 with self._lock:
                     self._take_in()
             if wire is None or wire.status or (timers and not is_ready):
                 self._run_session()
-        finally:
-            self._reading.release()
-            self._tick()
+        except BaseException:
+            # A signal handler's, in the midst of it: nobody knows how much of an update was taken in.
+            self.refetch("interrupted")
+            raise
 
     def _run_session(self) -> None:
+        if self._follower.complete and self._wire is not None and self._wire.status:
+            # It was quiet, not ill: no reason to wait longer each time before the next try.
+            self._session.was_well()
         if not self._closed:
             # Not under the lock: it may look up the name of a host.
             self._session.run()
@@ -314,7 +342,7 @@ class Line:
         except Astray as astray:
             LOG.warning("the rows are fetched anew: %s", astray)
             self.refetch(f"an update did not fit the rows: {astray}")
-        except Exception as fault:
+        except NOT_UNDERSTOOD as fault:
             # Not JSON, or not as the protocol has it: nobody knows whether an update was missed.
             LOG.exception("the rows are fetched anew")
             self.refetch(f"a message was not understood: {fault}")
@@ -327,7 +355,7 @@ class Line:
         if self._follower.complete:
             # It is known to work: no reason to wait before the next try.
             self._session.reset_backoff()
-        self._follower.complete = False
+        self._follower.stop()
         self._session.drop(why)
         self._wake.set()
 

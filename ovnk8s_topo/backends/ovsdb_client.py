@@ -10,7 +10,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -19,7 +19,7 @@ from ovnk8s_topo.backends.attempts import Attempts, Base, C, Carrier, Deadline, 
 from ovnk8s_topo.backends.operations import Operation, Operations
 from ovnk8s_topo.backends.ovsdb_link import Session, check_remotes, new_poller, tls_context
 from ovnk8s_topo.backends.ovsdb_replica import Copied, Pending, Replica
-from ovnk8s_topo.errors import BackendUnavailable
+from ovnk8s_topo.errors import BackendUnavailable, TopoError
 
 LOG = logging.getLogger(__name__)
 
@@ -162,15 +162,17 @@ class OvsdbClient(Generic[S]):
 
     # What the callers' threads do --------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _held(self, deadline: Deadline) -> Iterator[bool]:
-        """Hold the lock if it can be had by the deadline; yields whether."""
-        held = self._lock.acquire(timeout=max(deadline.left(), _LOCK_GRACE_S))
+    def _held(self, do: Callable[[], T | None], deadline: Deadline) -> T | None:
+        """Do something under the lock; None if it cannot be had by the deadline."""
         try:
-            yield held
+            return do() if self._lock.acquire(timeout=max(deadline.left(), _LOCK_GRACE_S)) else None
         finally:
-            if held:
+            # A signal handler may have raised when the lock was had and nobody knew of it yet, and would again in a
+            # call before this one.
+            try:
                 self._lock.release()
+            except RuntimeError:  # it was not had
+                LOG.debug("the lock was not to be had")
 
     def _when(self, look: Callable[[], T | None], deadline: Deadline) -> T | None:
         """Return what `look` finds, as soon as it finds something; None at the deadline. It runs under the lock."""
@@ -178,9 +180,8 @@ class OvsdbClient(Generic[S]):
             seen = self._ticks
             if self._closed:
                 raise BackendUnavailable(f"the connection to {self.connection} was closed")
-            with self._held(deadline) as held:
-                found = self._look(look) if held else None
-            if found is not None or not held or not deadline.left():
+            found = self._held(lambda: self._look(look), deadline)
+            if found is not None or not deadline.left():
                 return found
             with self._ticked:
                 self._ticked.wait_for(lambda seen=seen: self._ticks != seen, deadline.left())  # type: ignore[misc]
@@ -190,10 +191,16 @@ class OvsdbClient(Generic[S]):
         return look()
 
     def _send(self, operations: Operations, deadline: Deadline) -> Pending | None:
-        with self._held(deadline) as held:
-            pending = self._replica.send(operations) if held and deadline.left() else None
-        self._wake()
-        return pending
+        try:
+            return self._held(lambda: self._replica.send(operations) if deadline.left() else None, deadline)
+        except TopoError:
+            raise
+        except BaseException:
+            # A signal handler's: nobody knows how much was sent, and nothing may be sent twice.
+            self._order(lambda: self._replica.reconnect("interrupted"))
+            raise
+        finally:
+            self._wake()
 
     def _unavailable(self, timeout_s: float) -> BackendUnavailable:
         why = self._replica.session.why

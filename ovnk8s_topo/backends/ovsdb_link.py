@@ -85,7 +85,7 @@ def split_remotes(connection: str) -> list[str]:
     remotes = [remote.strip() for remote in connection.split(",")]
     for remote in remotes:
         method, _, rest = remote.partition(":")
-        if method not in ("unix", "tcp", "ssl") or not rest or (method != "unix" and not _address(rest)[1]):
+        if method not in ("unix", "tcp", "ssl") or not rest or (method != "unix" and not _is_address(rest)):
             raise ValueError(f"connection: must be unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT (got {remote!r})")
     return remotes
 
@@ -99,7 +99,17 @@ def is_open_tcp(remote: str) -> bool:
 
 def _address(text: str) -> tuple[str, str]:
     host, _, port = text.rpartition(":")
-    return host.strip("[]"), port if port.isdecimal() and host else ""
+    return host.strip("[]"), port
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a text is ``HOST:PORT``, so that somebody may be asked for the host."""
+    host, port = _address(text)
+    try:
+        host.encode("idna")
+    except UnicodeError:  # a part of it is empty or has over 63 characters
+        return False
+    return bool(host) and port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 0xFFFF
 
 
 def _resolve(text: str) -> tuple[str, str, int]:
@@ -267,9 +277,14 @@ class Session(ovs.jsonrpc.Session):  # type: ignore[misc]
         name = self.reconnect.get_name()
         try:
             error, stream = _open(name, self.context, self.explain)
-        except OSError as fault:
+        except (OSError, ValueError) as fault:
+            if isinstance(fault, OSError) and fault.errno is None:
+                raise  # a signal handler's, while a name was looked up
             self.explain(str(fault))
             error, stream = errno.EADDRNOTAVAIL, None
+        except RecursionError:  # python-ovs shortens a path again and again
+            self.explain(f"{name}: {os.strerror(errno.ENAMETOOLONG)}")
+            error, stream = errno.ENAMETOOLONG, None
         if error:
             self.reconnect.connect_failed(ovs.timeval.msec(), error)
             self.pick_remote()

@@ -64,17 +64,25 @@ class Wire:
     def write(self, message: bytes) -> None:
         """Send a message, or as much of it as goes without waiting; `run` sends the rest."""
         with self._sending:
-            sent = self._send(message) if len(message) <= _SHORT and not (self._unsent or self.status) else 0
-            if sent != len(message):
-                self._unsent.append(memoryview(message)[max(sent, 0) :])
-                if len(self._unsent) == 1:
-                    self._flush()
+            try:
+                sent = self._send(message) if len(message) <= _SHORT and not (self._unsent or self.status) else 0
+                if sent != len(message):
+                    self._unsent.append(memoryview(message)[max(sent, 0) :])
+                    if len(self._unsent) == 1:
+                        self._flush()
+            except BaseException:
+                self._interrupted()
+                raise
 
     def run(self) -> None:
         """Send what has not gone yet, as far as it goes without waiting."""
         if self._unsent:
             with self._sending:
-                self._flush()
+                try:
+                    self._flush()
+                except BaseException:
+                    self._interrupted()
+                    raise
 
     def _flush(self) -> None:
         while self._unsent and not self.status:
@@ -88,6 +96,10 @@ class Wire:
             else:
                 self.error(-sent)
 
+    def _interrupted(self) -> None:
+        # By a signal handler: nobody knows how much the socket took, and nothing may be sent twice.
+        self.error(errno.EINTR)
+
     def _send(self, message: bytes | memoryview) -> int:
         """Offer a message to the socket; return how many bytes it took, or an errno below 0."""
         if not self._is_plain:
@@ -97,7 +109,7 @@ class Wire:
         try:
             return self._socket.send(message)
         except OSError as error:
-            return -(error.errno or errno.EPIPE)
+            return -_number(error)
 
     def _receive(self) -> tuple[int, bytes]:
         """Return an errno, or 0 and what has come, nothing if the other side has closed."""
@@ -107,7 +119,7 @@ class Wire:
         try:
             return 0, self._socket.recv(_PIECE)
         except OSError as error:
-            return error.errno or errno.EPIPE, b""
+            return _number(error), b""
 
     @property
     def has_unsent(self) -> bool:
@@ -183,6 +195,13 @@ class Wire:
         return self._received
 
 
+def _number(error: OSError) -> int:
+    """Return the errno of a socket's error. One without is that of a signal handler, e.g. a bare TimeoutError."""
+    if error.errno is None:
+        raise error
+    return error.errno
+
+
 class WireSession(Session):
     """A session whose connections are `Wire`s."""
 
@@ -199,14 +218,18 @@ class WireSession(Session):
 
     def run(self) -> None:
         """Connect, reconnect, probe: whatever is due. To be called when `poll` has found nothing to read."""
+        self._adopt()
         self.reconnect.receive_attempted(ovs.timeval.msec())
         if self.wire is not None and self.wire.heard_at is not None:
             self.reconnect.activity(self.wire.heard_at)
             self.wire.heard_at = None
         super().run()
+        self._adopt()
+
+    def _adopt(self) -> None:
         made: Any = self.rpc
         if isinstance(made, ovs.jsonrpc.Connection):
-            # By the base class, in this very call: nothing was read from it yet.
+            # By the base class, in this very call or in one that was interrupted: nothing was read from it yet.
             self.rpc = Wire(made.stream, self._keep)
 
     def poll(self, timeout_s: float) -> bool:
@@ -219,6 +242,11 @@ class WireSession(Session):
         poller.timer_wait(timeout_s * 1000)
         poller.block()
         return False
+
+    def was_well(self) -> None:
+        """Know that the connection was good until now, though nothing may have come on it for long."""
+        if self.wire is not None:
+            self.wire.heard_at = ovs.timeval.msec()
 
     def drop(self, why: str) -> None:
         """End the connection, for a reason; the next `run` goes to the next remote."""

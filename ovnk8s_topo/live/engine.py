@@ -12,14 +12,14 @@ everything   the plan of the whole topology
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
 from ovnk8s_topo.live.lone import Lone, Loner
 from ovnk8s_topo.live.memory import Memory
+from ovnk8s_topo.live.outcome import Outcome, Way
 from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_apart, plan_together, scope_of
 from ovnk8s_topo.live.roll import Event, Roll
 from ovnk8s_topo.live.standing import Open, Step, is_shared
@@ -40,33 +40,6 @@ FEW_OBJECTS, CHANGED_SHARE = 100, 0.1
 FEW_ROWS = 100
 """Changed rows up to which an event is planned at once: more are looked at with the garbage collector at rest."""
 
-Way = Literal["attachments", "networks", "everything"]
-"""How an event was planned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The plan of an event.
-
-    plan        of all that was planned
-    tell        returns the plan of the objects that the event concerns, the same whenever it is asked
-    step        what it puts in the place of what was planned before; None: everything
-    still_open  what could not be had
-    serial      of the snapshot that it was made from
-    """
-
-    plan: Plan
-    tell: Callable[[], Plan]
-    way: Way
-    step: Step | None
-    still_open: Open
-    serial: int
-
-    @property
-    def changes(self) -> ChangeSet:
-        """What is to be done."""
-        return self.plan.changes
-
 
 class Engine:
     """Knows what is wanted (`roll`) and what was planned last, and plans what happens.
@@ -84,6 +57,7 @@ class Engine:
         self.topology: Topology | None = plan.topology
         self.way: Way | None = None
         self._take_back: Callable[[], None] | None = None
+        self._doubted: set[Key] = set()
         self._roll: Roll | None = None
         self._start(plan, frozenset(), serial)
 
@@ -94,11 +68,18 @@ class Engine:
             self._roll = Roll(self.base.topology)
         return self._roll
 
-    def enter(self, event: Event) -> Event:
-        """Let the roll enter an event, and return the one that takes it back."""
-        if self._roll is None and event.is_empty and event.gaps == self.base.topology.gaps:
-            return event
-        return self.roll.enter(event)
+    def undo_of(self, event: Event) -> Event:
+        """Return the event that takes back another one."""
+        return event if self._is_nothing(event) else self.roll.undo_of(event)
+
+    def enter(self, event: Event) -> None:
+        """Let the roll enter an event."""
+        if not self._is_nothing(event):
+            self.roll.enter(event)
+
+    def _is_nothing(self, event: Event) -> bool:
+        """Whether an event is told to be none before anybody has asked for the roll."""
+        return self._roll is None and event.is_empty and event.gaps == self.base.topology.gaps
 
     def _start(self, plan: Plan, stale: frozenset[str], serial: int) -> None:
         self.base, self.serial = plan, serial
@@ -250,6 +231,8 @@ class Engine:
 
     def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
+        if self._doubted:
+            self._doubted.difference_update(change.key for change in outcome.changes)
         if isinstance(outcome, Lone):
             assert self.loner is not None
             self.way, self.topology, self._desired = "attachments", None, None
@@ -266,6 +249,18 @@ class Engine:
         self.memory.enter(outcome.step, outcome.plan.changes, whole=outcome.way != "attachments")
         self.still_open = outcome.still_open
         self.dirty.clear()
+
+    def doubt(self, changes: ChangeSet) -> None:
+        """Know of changes that nobody knows whether they were, or will be, made: unwanted rows of theirs shall go."""
+        self._doubted.update(change.key for change in changes if isinstance(change, Insert))
+
+    def start_over(self, undo: Event) -> None:
+        """Plan everything next time: an event was broken off, nobody knows where.
+
+        undo  what takes it back, as far as it was entered
+        """
+        self._roll = self.roll.restored(undo)
+        self.serial, self.topology, self._desired, self._take_back = 0, None, None, None
 
     def whole(self, changes: ChangeSet) -> Plan:
         """Return the plan of everything, as it stands."""
@@ -370,7 +365,7 @@ class Engine:
         else:
             known = set(self.memory.standing.rows if self.memory else self.base.desired.rows)
             ports = self.memory.standing.ports if self.memory else map(_port_of, wanted_ports(self.base.topology))
-            known |= {Key(PORTS, port) for port in ports}
+            known |= {Key(PORTS, port) for port in ports} | self._doubted
             doomed = [snapshot.rows[uuid] for uuid in self.still_open.stale if uuid in snapshot.rows]
             among = [stored for key in known if not is_shared(key) for stored in snapshot.named(key)] + doomed
             ours = {stored.key.name for stored in among}

@@ -154,29 +154,39 @@ class Roll:
             dict(_differences({claim.key: claim for claim in topology.ipam_claims}, self.ipam_claims)),
         )
 
-    def enter(self, event: Event) -> Event:
-        """Make the change; return the event that undoes it."""
+    def undo_of(self, event: Event) -> Event:
+        """Return the event that will undo another one, which is not entered yet."""
+        pods = {name: self.pods.get(name) for name in event.pods}
         if event.is_about_pods_alone:
-            undo = Event(self.gaps, pods={name: self.pods.get(name) for name in event.pods})
-            self._enter_pods(event.pods)
-            self.gaps = event.gaps
-            return undo
-        undo = Event(
+            return Event(self.gaps, pods=pods)
+        return Event(
             self.gaps,
             {name: self.networks.get(name) for name in event.networks},
             {name: self.nodes.get(name) for name in event.nodes},
-            {name: self.pods.get(name) for name in event.pods},
+            pods,
             {name: self.ipam_claims.get(name) for name in event.ipam_claims},
         )
+
+    def enter(self, event: Event) -> None:
+        """Make the change."""
         if event.networks:
             self._enter_networks(event.networks)
         self._enter_pods(event.pods)
-        _update(self.nodes, event.nodes)
+        if event.nodes:
+            _update(self.nodes, event.nodes)
         if event.ipam_claims:
             _update(self.ipam_claims, event.ipam_claims)
             self._claims_of.clear()
         self.gaps = event.gaps
-        return undo
+
+    def restored(self, undo: Event) -> Roll:
+        """Return what was wanted before an event that was entered, but perhaps not to its end."""
+        _update(self.networks, undo.networks)
+        _update(self.nodes, undo.nodes)
+        _update(self.pods, undo.pods)
+        _update(self.ipam_claims, undo.ipam_claims)
+        self.gaps = undo.gaps
+        return Roll(self.topology())
 
     def _enter_pods(self, pods: Mapping[str, Pod | None]) -> None:
         for name, pod in pods.items():

@@ -66,7 +66,7 @@ def test_a_large_transaction_does_not_wait_for_who_waits_for_something_else(loca
 
         waiting = threading.Thread(target=wait)
         waiting.start()
-        wait_until(nb._line._reading.locked)
+        wait_until(lambda: nb._line._reader is not None)
         reconcile(nb, network("a", 5000))
         local_ovn_nb.nbctl("--", "set", "NB_Global", ".", "sb_cfg=1")
         waiting.join()
@@ -354,3 +354,22 @@ def test_a_snapshot_shows_all_that_happened_while_nobody_looked(local_ovn_nb: Lo
         # The server tells others after the one who wrote, but before it serves him again.
         reconcile(other, network("last"))
         assert "come and gone" not in names(read(nb), "Logical_Switch")
+
+
+def test_a_look_without_time_takes_in_what_is_there(local_ovn_nb: LocalOvn) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb, connected(DirectNb, local_ovn_nb.nb) as other:
+        for ports in (400, 0, 400):
+            reconcile(other, network("a", ports), prune=True)
+            local_ovn_nb.nbctl("show")
+            assert len(nb.snapshot(timeout_s=0).rows) in (1, 401)
+
+
+def test_a_link_that_breaks_now_and_then_is_not_waited_for_longer_each_time(local_ovn_nb: LocalOvn) -> None:
+    with FaultyLink(local_ovn_nb.nb) as link, connected(DirectNb, link.connection) as nb:
+        backoffs = []
+        for _ in range(4):
+            time.sleep(0.3)
+            link.drop()
+            reconcile(nb, network("a"))
+            backoffs.append(nb._line._session.reconnect.backoff)
+        assert set(backoffs) == {100}

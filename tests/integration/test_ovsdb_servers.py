@@ -4,14 +4,16 @@ import logging
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faulty_link import FaultyLink
 from nb_world import LIMIT_S, Live, changed_schema, connected, decide, meddled, names, network, reconcile, routed
 
-from ovnk8s_topo.backends import OvsdbNb, ReconcileCommand
+from ovnk8s_topo.backends import DirectNb, OvsdbNb, ReconcileCommand
 from ovnk8s_topo.backends.contract import NbBackend
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable, NotReached, RowError
@@ -128,6 +130,32 @@ def test_a_server_that_is_upgraded_and_downgraded(
         convert(ovn, old)
         reconcile(nb, network("b"))
         assert names(nb.snapshot(timeout_s=LIMIT_S), "Logical_Switch") == ["b"]
+
+
+class Converting(FaultyLink):
+    """A link over which the request to be told of changes is on its way while the database is converted."""
+
+    convert: Callable[[], object] | None = None
+
+    def request(self, received: bytes) -> bytes:
+        if b'"monitor_cond_since"' in received and self.convert is not None:
+            convert, self.convert = self.convert, None
+            convert()
+            self.fired += 1
+        return received
+
+
+def test_a_server_that_is_upgraded_before_it_tells_us_of_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    new = str(schema("ovn-nb"))
+    with serve(monkeypatch, tmp_path, without=OLD) as ovn, Converting(ovn.nb) as link:
+        convert = ["ovsdb-client", "convert", ovn.nb, new]
+        link.convert = lambda: subprocess.run(convert, check=True, capture_output=True)
+        with connected(DirectNb, link.connection) as nb:
+            assert link.fired
+            reconcile(nb, [LoadBalancerGroup(name="g")])
+            assert names(nb.snapshot(timeout_s=LIMIT_S), "Load_Balancer_Group") == ["g"]
 
 
 def eventually(nb: NbBackend, rows: list[Row]) -> None:

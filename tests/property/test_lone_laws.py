@@ -81,8 +81,10 @@ class World:
         else:
             draft.remove([pod], Removed())
         event = straight.roll.event(draft)
-        undo = straight.enter(event)
-        assert general.enter(event) == undo
+        undo = straight.undo_of(event)
+        assert general.undo_of(event) == undo
+        straight.enter(event)
+        general.enter(event)
         expected = general.plan(event, undo, before)
         lone = straight.plan_lone(event, undo, before)
         if lone is None:

@@ -130,6 +130,32 @@ def test_another_schema_means_other_columns_and_all_rows_anew() -> None:
     assert server.follower.schema.version == "5.0.0"
 
 
+def test_what_happens_before_the_schema_is_confirmed_is_not_missed() -> None:
+    server = Server()
+    server.follower.begin()
+    for _ in range(4):
+        server.answer(server.sent.pop(0))
+    assert server.follower.base() is None
+    server.say("update3", DATABASE, server.last, {"Logical_Switch": {SWITCH: {"modify": {"name": "t"}}}})
+    server.answer(server.sent.pop(0))
+    assert server.names() == ["t"]
+
+
+def test_another_schema_that_came_before_we_were_told_of_changes() -> None:
+    server = Server()
+    server.follower.begin()
+    for _ in range(3):
+        server.answer(server.sent.pop(0))
+    server.schema = {**SCHEMA, "version": "7.0.1"}
+    server.answer(server.sent.pop(0))
+    with pytest.raises(Unfit, match="another schema"):
+        server.answer(server.sent.pop(0))
+    assert server.follower.base() is None
+    server.connect()
+    assert server.follower.schema.version == "7.0.1"
+    assert server.names() == ["s"]
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [
@@ -219,6 +245,7 @@ def test_rows_that_came_while_the_message_was_on_its_way() -> None:
         server.answer(server.sent.pop(0))
     server.follower.keep("Logical_Switch", SWITCH, {"initial": {"name": "s"}}, '{"name":"s"}')
     assert server.follower.base() is None
+    server.answer(server.sent.pop(0))
     server.answer(server.sent.pop(0))
     assert server.names() == ["s"]
     server.follower.keep("Logical_Switch", SWITCH, {"modify": {"name": "t"}}, "")

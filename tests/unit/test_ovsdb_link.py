@@ -48,6 +48,28 @@ def test_remotes_may_be_several() -> None:
     assert split_remotes(connection) == ["unix:/run/ovn/nb.sock", "tcp:[::1]:6641", "ssl:nb.example:6641"]
 
 
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "tcp:127.0.0.1",
+        "tcp:127.0.0.1:",
+        "tcp::6641",
+        "tcp:127.0.0.1:0",
+        "tcp:127.0.0.1:65536",
+        "tcp:127.0.0.1:" + "9" * 5000,
+        "tcp:127.0.0.1:\u0663",
+        "ssl:a..b:6641",
+        f"ssl:{'a' * 64}.example:6641",
+        "udp:127.0.0.1:6641",
+        "unix:",
+        "",
+    ],
+)
+def test_remotes_that_can_be_none(remote: str) -> None:
+    with pytest.raises(ValueError, match="must be unix:FILE, tcp:HOST:PORT or ssl:HOST:PORT"):
+        split_remotes(f"unix:/run/ovn/nb.sock,{remote}")
+
+
 def test_polling_works_above_the_limit_of_select() -> None:
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 1500:
         pytest.skip("this process may not open so many files")

@@ -1,0 +1,115 @@
+"""Calls to a live database that a signal handler breaks off, at any moment: the next call finds everything right."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import count, cycle
+
+import pytest
+from interrupting import ERRORS, Interrupt, interrupted
+from nb_world import LIMIT_S, Live, connected, network, reconcile
+
+from ovnk8s_topo import Attachment, Layer2, Layer3, Node, Pod, Reconciler, Topology
+from ovnk8s_topo.backends import DirectNb
+from ovnk8s_topo.backends.contract import NbBackend
+from ovnk8s_topo.errors import BackendUnavailable
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.testing import LocalOvn
+
+SOON_S = 5.0
+"""For what is fetched anew in a moment; one that waits for nothing would wait for ever."""
+
+
+def read(nb: NbBackend) -> Snapshot:
+    return nb.snapshot(timeout_s=SOON_S)
+
+
+def shows_soon(nb: NbBackend, expected: Snapshot) -> bool:
+    end = time.monotonic() + SOON_S
+    while read(nb) != expected:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def test_a_look_at_what_others_have_changed(live: Live, local_ovn_nb: LocalOvn) -> None:
+    errors = cycle(ERRORS)
+    with connected(live, local_ovn_nb.nb) as nb, connected(DirectNb, local_ovn_nb.nb) as other:
+        for point in count(1, 1 if live is DirectNb else 7):
+            reconcile(other, network("a", 3, other_config={"round": str(point)}))
+            # The change is there to be read, and what is read tells of it.
+            wait_until_told(local_ovn_nb, nb)
+            where = interrupted(lambda: read(nb), point, next(errors))
+            assert shows_soon(nb, read(other)), where
+            if not where:
+                break
+        assert point > 40
+
+
+def wait_until_told(ovn: LocalOvn, nb: NbBackend) -> None:
+    """Let a server come to the end of what it has to tell everybody."""
+    ovn.nbctl("--timeout=5", "show")
+    if isinstance(nb, DirectNb) and (wire := nb._line._wire):
+        wire.poll(0.01)
+
+
+def test_an_event(live: Live, local_ovn_nb: LocalOvn) -> None:
+    layer3 = Layer3(name="a", subnets="10.0.0.0/16/24", nads="ns/a")
+    standing, victim, other = (pod("s"),), pod("victim"), pod("other")
+
+    def topology(*pods: Pod) -> Topology:
+        return Topology(networks=(layer3,), nodes=(Node(name="n"),), pods=pods)
+
+    errors = cycle(ERRORS)
+    with Reconciler(live(local_ovn_nb.nb), timeout_s=SOON_S) as reconciler:
+        reconciler.apply(topology(*standing))
+        for point in count(1, 2 if live is DirectNb else 31):
+            where = interrupted(lambda: reconciler.put(victim), point, next(errors))
+            reconciler.put(other)
+            reconciler.remove(victim, other)
+            # What was sent before the error may have come later than all of that was planned.
+            reconciler.remove(victim)
+            assert reconciler.verify(topology(*standing)).changes.is_empty, where
+            if not where:
+                break
+        assert point > 100
+
+
+def pod(name: str) -> Pod:
+    return Pod(namespace="ns", name=name, node="n", networks=(Attachment(namespace="ns", name="a"),))
+
+
+def test_a_transaction_on_a_lane(local_ovn_nb: LocalOvn) -> None:
+    layer2 = Layer2(name="a", subnets="10.0.0.0/16", nads="ns/a")
+    topology = Topology(networks=(layer2,), nodes=(Node(name="n"),), pods=tuple(pod(f"p{i}") for i in range(600)))
+    errors = cycle(ERRORS)
+    with DirectNb(local_ovn_nb.nb) as nb:
+        reconciler = Reconciler(nb, timeout_s=LIMIT_S)
+        for point in count(1, 1999):
+            where = interrupted(lambda: reconciler.apply(topology), point, next(errors))
+            assert not nb._line._lanes, where
+            reconciler.apply(topology)
+            assert reconciler.verify(topology).changes.is_empty, where
+            reconciler.destroy()
+            if not where:
+                break
+        assert point > 20_000
+
+
+def test_closing_after_an_interrupted_call_ends_the_thread(live: Live, local_ovn_nb: LocalOvn) -> None:
+    for point in range(1, 30):
+        before = threading.active_count()
+        nb = live(local_ovn_nb.nb)
+        interrupted(lambda nb=nb: read(nb), point, Interrupt)  # type: ignore[misc]
+        nb.close()
+        assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("remote", ["unix:/tmp/" + "x" * 200, "unix:/tmp/a\0b", "tcp:" + "a" * 63 + ".invalid:6641"])
+def test_a_remote_that_cannot_be_is_a_server_that_is_not_there(live: Live, remote: str) -> None:
+    with live(remote) as nb:
+        with pytest.raises(BackendUnavailable, match="no complete copy"):
+            nb.snapshot(timeout_s=0.3)
+        assert (nb._line._thread if isinstance(nb, DirectNb) else nb._thread).is_alive()
