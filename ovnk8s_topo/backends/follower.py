@@ -20,6 +20,7 @@ from ovnk8s_topo.backends.operations import Operations, texts_of
 from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
+from ovnk8s_topo.backends.told_rows import SentRows
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import TABLES
 
@@ -85,12 +86,14 @@ class Follower:
     send         takes what is to be sent
     leader_only  refuse a cluster's followers
 
+    sent      new rows of ours of which it may tell
     rows      the copy, `complete` or of some earlier time
     schema    what the server can hold
     """
 
     def __init__(self, send: Callable[[bytes], None], *, leader_only: bool) -> None:
-        self.rows = ReplicaRows()
+        self.sent = SentRows()
+        self.rows = ReplicaRows(sent=self.sent)
         self.schema = Schema({}, "unknown")
         self.complete = self._is_following = False
         self._send, self._leader_only = send, leader_only
@@ -321,7 +324,7 @@ class Follower:
         params: list[Any] = [DATABASE, DATABASE, {table: [{"columns": c}] for table, c in columns.items() if c}]
         if method == "monitor_cond_since":
             params.append(self._last_transaction)
-        self._fresh = ReplicaRows(self.rows.serial + 1)
+        self._fresh = ReplicaRows(self.rows.serial + 1, self.sent)
 
         def answered(result: Any, error: Any) -> None:
             if error:

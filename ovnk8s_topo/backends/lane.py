@@ -13,7 +13,7 @@ from typing import Any
 from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.follower import Pending
 from ovnk8s_topo.backends.json_stream import NOT_UNDERSTOOD
-from ovnk8s_topo.backends.operations import Operations, texts_of, to_text
+from ovnk8s_topo.backends.operations import Note, Operations, texts_of, to_text
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.schema import DATABASE
 from ovnk8s_topo.errors import BackendUnavailable
@@ -37,8 +37,8 @@ class Lane:
     was_answered  the server has answered one of them
     """
 
-    def __init__(self, session: WireSession) -> None:
-        self._session = session
+    def __init__(self, session: WireSession, note: Note) -> None:
+        self._session, self._note = session, note
         # A second try might be another server.
         session.reconnect.set_max_tries(0)
         self._numbers = itertools.count(1)
@@ -58,7 +58,7 @@ class Lane:
         number, pending = next(self._numbers), Pending()
         self._pending[number] = pending
         try:
-            for piece in _pieces(number, operations):
+            for piece in _pieces(number, operations, self._note):
                 wire.write(piece)
                 if not self._sent_but(_MOST_UNSENT, wire, deadline):
                     break
@@ -142,10 +142,10 @@ _END = b"]}"
 """What a request ends with, in a piece of its own."""
 
 
-def _pieces(number: int, operations: Operations) -> Iterator[bytes]:
+def _pieces(number: int, operations: Operations, note: Note) -> Iterator[bytes]:
     """Yield a request of RFC 7047 section 4.1.3, encoded some operations at a time."""
     yield f'{{"id":{number},"method":"transact","params":["{DATABASE}"'.encode()
-    rest = texts_of(operations)
+    rest = texts_of(operations, note)
     while some := list(itertools.islice(rest, _PIECE)):
         yield f",{','.join(some)}".encode()
     yield _END

@@ -131,9 +131,11 @@ class Line:
 
     @contextlib.contextmanager
     def _lane(self) -> Iterator[Lane]:
-        lane = Lane(self._make_session([self._session.get_name()], _keep_nothing))
+        lane = Lane(self._make_session([self._session.get_name()], _keep_nothing), self._follower.sent.note)
         try:
             with self._lock:
+                if not self._lanes:
+                    self._follower.sent.clear()
                 self._lanes.add(lane)
                 if self._closed:
                     lane.abandon()

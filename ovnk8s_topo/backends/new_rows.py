@@ -58,13 +58,15 @@ class _Plain(NamedTuple):
 class _Writer(NamedTuple):
     """How a new row of one table is written.
 
-    read     returns the values of the columns that are written
-    plain    how all columns of a plain row are written; () if the server lacks some
-    lacking  columns that the server does not have
+    read      returns the values of the columns that are written
+    read_all  returns the values of all columns, ordered by name as a server has them
+    plain     how these are written if the row is plain; () if the server lacks some
+    lacking   columns that the server does not have
     """
 
     read: Callable[[Row], tuple[Any, ...]]
     columns: tuple[_Column, ...]
+    read_all: Callable[[Row], tuple[Any, ...]]
     plain: tuple[_Plain, ...]
     lacking: tuple[Column, ...]
 
@@ -136,11 +138,12 @@ class NewRows:
         The server must have all of its columns. Where one of the texts has a `HINT`, a second look is needed.
         """
         table, members = row.TABLE, list[str]()
-        plain = (self._writers.get(table.name) or self._writer(table)).plain
+        writer = self._writers.get(table.name) or self._writer(table)
+        plain = writer.plain
         if not plain:
             return None
         try:
-            for (label, default, kind, text), value in zip(plain, table.content(row), strict=True):
+            for (label, default, kind, text), value in zip(plain, writer.read_all(row), strict=True):
                 if type(value) is not kind:
                     return None
                 if value != default:
@@ -161,10 +164,12 @@ class NewRows:
         if writer is None:
             written = [column for column in table.written if self._schema.has(table.name, column.name)]
             lacking = tuple(column for column in table.written if not self._schema.has(table.name, column.name))
+            names = sorted(table.columns)
             writer = self._writers[table.name] = _Writer(
                 reader_of(column.name for column in written),
                 tuple(self._column(column) for column in written),
-                () if lacking else tuple(self._plain(column) for column in table.columns.values()),
+                reader_of(names),
+                () if lacking else tuple(self._plain(table.columns[name]) for name in names),
                 lacking,
             )
         return writer

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from ovnk8s_topo.backends.schema import GLOBAL
 from ovnk8s_topo.nb.columns import Column, Value
+from ovnk8s_topo.nb.tables import Row
 
 Operation = dict[str, object]
 """One operation of a transaction, ready for a JSON encoder."""
@@ -27,14 +28,20 @@ to_text = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 """Returns JSON as text."""
 
 
-def texts_of(operations: Operations) -> Iterator[str]:
+Note = Callable[[str, str, Row], object]
+"""Takes the uuid of a new row, its text, and the row."""
+
+
+def texts_of(operations: Operations, note: Note | None = None) -> Iterator[str]:
     """Return operations as JSON texts, of one operation or, joined by commas, of several.
 
     Some have a method `texts` that gives them for less than making the operations and their texts then.
+
+    note  takes what is at hand of new rows
     """
     # Not a protocol: to ask whether something fulfils one takes longer than half of planning a pod.
-    texts: Callable[[], Iterator[str]] | None = getattr(operations, "texts", None)
-    return map(to_text, operations) if texts is None else texts()
+    texts: Callable[[Note | None], Iterator[str]] | None = getattr(operations, "texts", None)
+    return map(to_text, operations) if texts is None else texts(note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,9 @@ class Joined:
     def __iter__(self) -> Iterator[Operation]:
         return chain(self.first, self.more)
 
-    def texts(self) -> Iterator[str]:
+    def texts(self, note: Note | None = None) -> Iterator[str]:
         """Yield the same as JSON texts."""
-        return chain(texts_of(self.first), texts_of(self.more))
+        return chain(texts_of(self.first, note), texts_of(self.more))
 
 
 def confirmation(*, exists: bool = True) -> list[Operation]:

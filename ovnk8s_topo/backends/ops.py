@@ -18,6 +18,7 @@ from typing import cast
 
 from ovnk8s_topo.backends.new_rows import HINT, NewRows
 from ovnk8s_topo.backends.operations import (
+    Note,
     Operation,
     Operations,
     map_json,
@@ -89,10 +90,10 @@ class _Transaction:
         if self.problems:
             raise RowError(self.problems)
 
-    def texts(self) -> Iterator[str]:
+    def texts(self, note: Note | None = None) -> Iterator[str]:
         """Yield the same as JSON texts."""
         yield from map(to_text, chain(self.name_guards(), self.guards()))
-        yield from map(self.insert_text, self.inserts)
+        yield from (self.insert_text(change, note) for change in self.inserts)
         yield from map(to_text, self.writes())
         if self.problems:
             raise RowError(self.problems)
@@ -228,16 +229,24 @@ class _Transaction:
         row = {**self.rows.json(change.row, self.json), **held}
         return {"op": "insert", "table": change.row.TABLE.name, "uuid": change.uuid, "row": row}
 
-    def insert_text(self, change: Insert) -> str:
-        members = self.rows.plain_members(change.row)
-        if members is None or HINT in "".join(members):
+    def insert_text(self, change: Insert, note: Note | None = None) -> str:
+        text, uuid = self.row_text(change), change.uuid
+        if note is not None:
+            note(uuid, text, change.row)
+        return f'{{"op":"insert","table":"{change.row.TABLE.name}","uuid":"{uuid}","row":{text}}}'
+
+    def row_text(self, change: Insert) -> str:
+        row, uuid = change.row, change.uuid
+        members = self.rows.plain_members(row)
+        text = "" if members is None else ",".join(members)
+        if members is None or HINT in text:
             self.check_insert(change)
-            members = self.rows.members(change.row, self.json)
-        if change.uuid in self.children:
-            held = self.children[change.uuid].items()
-            members += [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in held]
-        table = change.row.TABLE.name
-        return f'{{"op":"insert","table":"{table}","uuid":"{change.uuid}","row":{{{",".join(members)}}}}}'
+            members = self.rows.members(row, self.json)
+            text = ",".join(members)
+        if uuid in self.children:
+            held = [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in self.children[uuid].items()]
+            text = ",".join([*members, *held])
+        return f"{{{text}}}"
 
     def writes(self) -> Iterator[Operation]:
         for uuid, row in self.updated.items():

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import NamedTuple, overload
 
 from ovnk8s_topo.backends.new_rows import HINT, NewRows
-from ovnk8s_topo.backends.operations import Operation
+from ovnk8s_topo.backends.operations import Note, Operation
 from ovnk8s_topo.backends.schema import Schema
 from ovnk8s_topo.changes import ChangeSet, Delete, Insert
 from ovnk8s_topo.nb.check import check_rows
@@ -65,8 +65,8 @@ class OneRow(Sequence[Operation]):
     def __len__(self) -> int:
         return self._count
 
-    def texts(self) -> Iterator[str]:
-        """Yield the text."""
+    def texts(self, _: Note | None = None) -> Iterator[str]:
+        """Yield the text; what is heard of the row is `echo`."""
         yield self.text
 
     def __iter__(self) -> Iterator[Operation]:

@@ -15,7 +15,7 @@ from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.backends.operations import to_json
 from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS
-from ovnk8s_topo.backends.told_rows import ToldRows
+from ovnk8s_topo.backends.told_rows import SentRows, ToldRows
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of, row_from_values
@@ -109,11 +109,14 @@ class _Step(NamedTuple):
 class ReplicaRows(LiveRows[str]):
     """The rows that a server has told of.
 
+    sent     new rows of ours of which it may tell
+
     numbers  uuid -> columns of the row of NB_Global
     """
 
-    def __init__(self, serial: int = 1) -> None:
+    def __init__(self, serial: int = 1, sent: SentRows | None = None) -> None:
         super().__init__(serial)
+        self._sent = sent or SentRows()
         self.numbers: dict[str, dict[str, int]] = {}
         self._decoded: dict[str, Stored] = {}
         self._told = ToldRows()
@@ -193,7 +196,7 @@ class ReplicaRows(LiveRows[str]):
         if content is None or len(holders) > 1:
             return super().shows(uuid, row)
         table = row.TABLE
-        if content != self._told.text(row):
+        if not self._sent.are_one(uuid, content, row) and content != self._told.text(row):
             values = self._values(table, _from_text(content))
             if tuple(values.values()) != table.content(row):
                 return False
@@ -245,6 +248,8 @@ class ReplicaRows(LiveRows[str]):
         row, members = _without_members(change.table, change.row)
         text = change.text if change.text and row is change.row else _to_text(row)
         after = self._called(change.table, row)
+        if before is None:
+            self._sent.hear(change.uuid, text)
         return _Step(change.table, change.uuid, before, after, text, members - held, held - members)
 
     def _modify(self, change: RowChange, present: str) -> _Step:

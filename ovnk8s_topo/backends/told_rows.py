@@ -1,8 +1,8 @@
 """New rows as a server tells of them, to be compared as text.
 
-Law: the same text means the same row; another text means nothing. ovsdb-server since OVS 2.17 sorts the members of the
-updates that it makes once for all its clients (ovsdb/monitor.c, `json_serialized_object_create`), and leaves out what
-holds its default (ovsdb-server(7), <table-updates2>).
+Law: the same text means the same row; another text means nothing. Of text that is not kept, its hash stands for it.
+ovsdb-server since OVS 2.17 sorts the members of the updates that it makes once for all its clients (ovsdb/monitor.c,
+`json_serialized_object_create`), and leaves out what holds its default (ovsdb-server(7), <table-updates2>).
 """
 
 from __future__ import annotations
@@ -28,6 +28,39 @@ class _Writer(NamedTuple):
 
     read: Callable[[Row], tuple[Any, ...]]
     columns: tuple[_Column, ...]
+
+
+class SentRows:
+    """New rows that were sent, to be known again when the server tells of them.
+
+    What was sent has been written as text already, and a hash of it costs a fraction of writing it once more. Rows are
+    held until somebody has asked for them once, or others are sent.
+    """
+
+    __slots__ = ("_sent", "_told")
+
+    def __init__(self) -> None:
+        self._sent: dict[str, tuple[int, Row]] = {}
+        self._told: dict[str, tuple[str, Row]] = {}
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._sent, self._told = {}, {}
+
+    def note(self, uuid: str, text: str, row: Row) -> None:
+        """Note a row as it is sent."""
+        self._sent[uuid] = hash(text), row
+
+    def hear(self, uuid: str, text: str) -> None:
+        """Hear of a new row."""
+        sent = self._sent.pop(uuid, None)
+        if sent is not None and sent[0] == hash(text):
+            self._told[uuid] = text, sent[1]
+
+    def are_one(self, uuid: str, text: str, row: Row) -> bool:
+        """Tell whether a row is the one that was sent, and the text is what was told of it; asked once for each."""
+        known = self._told.pop(uuid, None) if self._told else None
+        return known is not None and known[0] is text and known[1] is row
 
 
 class ToldRows:

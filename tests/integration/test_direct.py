@@ -6,19 +6,19 @@ import json
 import random
 import threading
 import time
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from faulty_link import FaultyLink
 from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed
 from raft import Cluster
 
-from ovnk8s_topo import Layer2, Node, Pod, Reconciler, Topology
-from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb, replica_rows
+from ovnk8s_topo import Layer2, Layer3, Node, Pod, Reconciler, Topology
+from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb, replica_rows, told_rows
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable
 from ovnk8s_topo.nb.rowset import Snapshot
-from ovnk8s_topo.nb.tables import Key
+from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.testing import LocalOvn
 
 
@@ -168,6 +168,34 @@ def test_ports_that_are_told_as_they_were_written_are_not_read(
         local_ovn_nb.nbctl("lsp-set-type", port, "router")
         wait_until(lambda: me.apply(topology).changes)
         assert any(port in text for text in read_texts)
+
+
+@pytest.mark.parametrize("atomic", ["topology", "unit"])
+def test_rows_that_are_told_as_they_were_sent_are_not_written_again(
+    local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch, atomic: Literal["topology", "unit"]
+) -> None:
+    pods = [Pod(name=f"p{number}", node=f"n{number % 3}", uid=f"u-{number}", networks="l3") for number in range(700)]
+    nodes = [Node(name=f"n{number}") for number in range(3)]
+    topology = Topology(networks=[Layer3(name="l3", subnets="10.0.0.0/16/23,fd00::/56")], nodes=nodes, pods=pods)
+    written: list[Row] = []
+    text = told_rows.ToldRows.text
+
+    def counted(self: told_rows.ToldRows, row: Row) -> str:
+        written.append(row)
+        return text(self, row)
+
+    monkeypatch.setattr(told_rows.ToldRows, "text", counted)
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        me = Reconciler(nb, timeout_s=LIMIT_S)
+        me.apply(topology, atomic=atomic)
+        assert me.apply(topology).status == "unchanged"
+        assert len(written) < 50
+        me.destroy()
+        me.apply(topology, atomic=atomic)
+        # One of them is another row before anybody has looked at it.
+        local_ovn_nb.nbctl("lsp-set-type", "default.l3_default_p7", "router")
+        wait_until(lambda: me.apply(topology).changes)
+        assert me.verify(topology).changes.is_empty
 
 
 @pytest.mark.parametrize("ports", [2, 600])

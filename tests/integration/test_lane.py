@@ -17,6 +17,7 @@ from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb
 from ovnk8s_topo.backends import lane as lane_module
 from ovnk8s_topo.backends import line as line_module
 from ovnk8s_topo.backends.lane import Lane
+from ovnk8s_topo.backends.operations import Note
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable, OutcomeUnknown, RowError
@@ -38,8 +39,8 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> list[Lane]:
     made: list[Lane] = []
 
     class Counted(Lane):
-        def __init__(self, session: WireSession) -> None:
-            super().__init__(session)
+        def __init__(self, session: WireSession, note: Note) -> None:
+            super().__init__(session, note)
             made.append(self)
 
     monkeypatch.setattr(line_module, "Lane", Counted)
@@ -131,7 +132,7 @@ def test_readers_get_snapshots_while_a_lane_is_busy(local_ovn_nb: LocalOvn, lane
 
         writer = threading.Thread(target=write)
         writer.start()
-        while not lanes:
+        while not lanes and writer.is_alive():
             time.sleep(0.001)
         for _ in range(50):
             with ends_by(0):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnk8s_topo.backends.told_rows import ToldRows
+from ovnk8s_topo.backends.told_rows import SentRows, ToldRows
 from ovnk8s_topo.nb.tables import LogicalRouterPort, LogicalSwitch, LogicalSwitchPort, MeterBand, Row
 
 texts = st.sampled_from(["", "a", "b", 'a","b', "é", "\\"])
@@ -71,3 +73,34 @@ def test_maps_that_rows_share_are_written_as_they_are(shared: list[dict[str, str
 )
 def test_a_row_is_written_as_servers_write_it(row: Row, told: str) -> None:
     assert ToldRows().text(row) == told
+
+
+ROW = LogicalSwitchPort(name="p", parent="s")
+EQUAL = LogicalSwitchPort(name="p", parent="s")
+UUID, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
+
+
+def sent_and_heard(heard: str) -> SentRows:
+    sent = SentRows()
+    sent.note(UUID, '{"name":"p"}', ROW)
+    sent.hear(UUID, heard)
+    return sent
+
+
+def test_a_row_that_is_told_of_as_it_was_sent_is_known_once() -> None:
+    heard = json.dumps({"name": "p"}, separators=(",", ":"))
+    sent = sent_and_heard(heard)
+    assert sent.are_one(UUID, heard, ROW)
+    assert not sent.are_one(UUID, heard, ROW)
+
+
+def test_rows_that_are_not_known() -> None:
+    heard = json.dumps({"name": "p"}, separators=(",", ":"))
+    changed = json.dumps({"name": "p"}, separators=(",", ":"))
+    assert not sent_and_heard('{"name":"q"}').are_one(UUID, '{"name":"q"}', ROW)
+    assert not sent_and_heard(heard).are_one(OTHER, heard, ROW)
+    assert not sent_and_heard(heard).are_one(UUID, heard, EQUAL)  # it takes a closer look
+    assert not sent_and_heard(heard).are_one(UUID, changed, ROW)  # told of anew: it may be another one by now
+    sent = sent_and_heard(heard)
+    sent.clear()
+    assert not sent.are_one(UUID, heard, ROW)
