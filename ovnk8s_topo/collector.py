@@ -1,6 +1,7 @@
 """A pause of Python's cyclic garbage collector, for work that makes many rows and hardly any cycles.
 
-Law: at the end the collector is as it was, however many threads had it paused.
+Law: at the end the collector is as it was, however many threads had it paused. A pause that a signal handler breaks off
+may leave it at rest until the end of the next one.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 _MANY = 100_000
 """New objects of a pause from which on it is worth it that nobody looks at them at once."""
@@ -16,9 +18,15 @@ _MANY = 100_000
 _OF_PYTHON = 1000
 """Objects that Python itself may have frozen: 3.12 begins with some hundred. A program that does so has many more."""
 
+
+class _Pause:
+    """One block's. It is gone with the block, however that ended."""
+
+
 _lock = threading.Lock()
-_pauses = 0
-_was_enabled = False
+_pauses: WeakSet[_Pause] = WeakSet()
+_is_resting = False
+"""Whether it was we who have disabled it."""
 
 
 @contextmanager
@@ -27,21 +35,23 @@ def paused() -> Iterator[None]:
 
     While 50,000 rows come into being it would look at all of them again and again, and take half of the time.
     """
-    global _pauses, _was_enabled
-    with _lock:
-        if not _pauses:
-            _was_enabled = gc.isenabled()
-            gc.disable()
-        _pauses += 1
+    global _is_resting
+    pause = _Pause()
     try:
+        with _lock:
+            _pauses.add(pause)
+            if gc.isenabled():
+                _is_resting = True
+                gc.disable()
         yield
     finally:
         with _lock:
-            _pauses -= 1
-            if not _pauses and _was_enabled:
+            _pauses.discard(pause)
+            if not _pauses and _is_resting:
                 if gc.get_count()[0] > _MANY:
                     _let_grow_old()
                 gc.enable()
+                _is_resting = False
 
 
 def _let_grow_old() -> None:

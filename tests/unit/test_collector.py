@@ -3,8 +3,10 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
+from interrupting import interrupted
 
 from ovnk8s_topo import Layer2, Layer3, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import MemoryNb
@@ -50,6 +52,20 @@ def test_a_pause_that_ends_in_an_error(was_on: bool) -> None:
     assert gc.isenabled() == was_on
 
 
+def test_a_pause_that_is_broken_off_at_any_moment(was_on: bool) -> None:
+    def pause() -> None:
+        with paused():
+            pass
+
+    for point in count(1):
+        where = interrupted(pause, point)
+        pause()
+        assert gc.isenabled() == was_on, where
+        if not where:
+            break
+    assert point > 5
+
+
 def test_pauses_that_overlap(was_on: bool) -> None:
     """The one that began first ends first: the other one is still to be heeded."""
     first, second = paused(), paused()
@@ -78,16 +94,16 @@ def test_pauses_of_many_threads(was_on: bool) -> None:
     assert gc.isenabled() == was_on
 
 
-@pytest.mark.parametrize(("count", "frozen", "looks"), [(150_000, 0, 0), (150_000, 375, 0), (5_000, 0, 1)])
+@pytest.mark.parametrize(("size", "frozen", "looks"), [(150_000, 0, 0), (150_000, 375, 0), (5_000, 0, 1)])
 def test_what_a_large_block_has_made_is_not_looked_at_at_once(
-    count: int, frozen: int, looks: int, monkeypatch: pytest.MonkeyPatch
+    size: int, frozen: int, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python 3.12 begins with some hundred frozen objects of its own."""
     monkeypatch.setattr(gc, "get_freeze_count", lambda: frozen)
     seen: list[str] = []
     gc.collect()
     with paused():
-        made: list[object] = [[] for _ in range(count)]
+        made: list[object] = [[] for _ in range(size)]
         gc.callbacks.append(lambda phase, _: seen.append(phase))
     try:
         made.append([])
@@ -97,7 +113,7 @@ def test_what_a_large_block_has_made_is_not_looked_at_at_once(
     assert gc.collect() == 0
     made.append(made)
     del made
-    assert gc.collect() > count  # it is collected later, as everything
+    assert gc.collect() > size  # it is collected later, as everything
 
 
 def test_what_a_program_hides_from_the_collector_stays_hidden() -> None:
