@@ -1,7 +1,7 @@
 """A pause of Python's cyclic garbage collector, for work that makes many rows and hardly any cycles.
 
 Law: at the end the collector is as it was, however many threads had it paused. A pause that a signal handler breaks off
-may leave it at rest until the end of the next one.
+may leave it at rest until that error is forgotten and the next pause has ended.
 """
 
 from __future__ import annotations

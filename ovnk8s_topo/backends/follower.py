@@ -182,9 +182,9 @@ class Follower:
         def caught_up(_result: Any, _error: Any) -> None:
             self._behind -= 1
 
-        if self.complete:
-            self._behind += 1
-            self._ask("echo", [], caught_up)
+        # Not only of a complete copy: one that is on its way may be older than what was committed meanwhile.
+        self._behind += 1
+        self._ask("echo", [], caught_up)
 
     def hold_off(self) -> None:
         """Have the server keep from us what happens from now on, until somebody reads what it has sent.

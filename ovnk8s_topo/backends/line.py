@@ -81,10 +81,8 @@ class Line:
         self._thread.start()
 
     def close(self) -> None:
-        """End everything. Calling it again is no error."""
+        """End everything. Calling it again is no error, and makes up for what an interrupt has left undone."""
         with self._lock:
-            if self._closed:
-                return
             self._closed = True
             self._session.drop("closed")
             for lane in self._lanes:
@@ -122,6 +120,15 @@ class Line:
             if not self._read_if_none_does(min(_BUSY_S, deadline.left())):
                 wire.drain(min(_BUSY_S, deadline.left()))
 
+    def _catch_up(self) -> None:
+        """See `Follower.catch_up`; under the lock."""
+        try:
+            self._follower.catch_up()
+        except BaseException:
+            # A signal handler's: perhaps nobody was asked, and then nobody answers.
+            self._drop("interrupted")
+            raise
+
     def carrier(self, operations: int) -> AbstractContextManager[Carrier]:
         """Return what carries so many operations: this line or, if they are many, a lane of their own."""
         if operations >= _MANY and self._takes_lanes:
@@ -151,7 +158,7 @@ class Line:
                 lane.close()
                 # A server may take no second connection: after a lane that came to nothing it is this line's turn.
                 self._takes_lanes = lane.was_answered
-                self._follower.catch_up()
+                self._catch_up()
             self._wake.set()
 
     def results(self, pending: Pending, deadline: Deadline) -> list[Any] | None:
@@ -255,7 +262,7 @@ class Line:
             # It may be the beginning of more that the server could not get rid of. While a lane is at work it is what
             # holds the server off, and nobody waits for a server that has its hands full.
             with self._lock:
-                self._follower.catch_up()
+                self._catch_up()
 
     def _received(self) -> int:
         return self._wire.get_received_bytes() if self._wire is not None else 0

@@ -230,23 +230,23 @@ class _Transaction:
         return {"op": "insert", "table": change.row.TABLE.name, "uuid": change.uuid, "row": row}
 
     def insert_text(self, change: Insert, note: Note | None = None) -> str:
-        text, uuid = self.row_text(change), change.uuid
-        if note is not None:
-            note(uuid, text, change.row)
-        return f'{{"op":"insert","table":"{change.row.TABLE.name}","uuid":"{uuid}","row":{text}}}'
-
-    def row_text(self, change: Insert) -> str:
         row, uuid = change.row, change.uuid
         members = self.rows.plain_members(row)
-        text = "" if members is None else ",".join(members)
+        text = "" if members is None else f"{{{','.join(members)}}}"
         if members is None or HINT in text:
             self.check_insert(change)
-            members = self.rows.members(row, self.json)
-            text = ",".join(members)
-        if uuid in self.children:
-            held = [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in self.children[uuid].items()]
-            text = ",".join([*members, *held])
-        return f"{{{text}}}"
+            text = self.text_with(self.rows.members(row, self.json), uuid)
+        elif uuid in self.children:
+            text = self.text_with(members, uuid)
+        elif note is not None:
+            # Of other rows servers do not tell just that, and a name in it may come to mean another row.
+            note(uuid, text, row)
+        return f'{{"op":"insert","table":"{row.TABLE.name}","uuid":"{uuid}","row":{text}}}'
+
+    def text_with(self, members: list[str], uuid: str) -> str:
+        """Return the text of a new row, with its children."""
+        held = [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in self.children.get(uuid, {}).items()]
+        return f"{{{','.join([*members, *held])}}}"
 
     def writes(self) -> Iterator[Operation]:
         for uuid, row in self.updated.items():

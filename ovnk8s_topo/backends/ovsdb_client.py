@@ -99,12 +99,12 @@ class OvsdbClient(Generic[S]):
 
     def close(self) -> None:
         """Close the connection and end the thread. Calling it again is no error."""
-        if not self._closed:
-            self._closed = True
-            self._wake()
-            self._thread.join()
-            self._wake_read.close()
-            self._wake_write.close()
+        # Not only the first time: that may have been interrupted.
+        self._closed = True
+        self._wake()
+        self._thread.join()
+        self._wake_read.close()
+        self._wake_write.close()
 
     def __enter__(self) -> Self:
         return self

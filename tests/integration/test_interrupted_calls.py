@@ -12,6 +12,7 @@ from nb_world import LIMIT_S, Live, connected, network, reconcile
 
 from ovnk8s_topo import Attachment, Layer2, Layer3, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import DirectNb
+from ovnk8s_topo.backends import line as line_module
 from ovnk8s_topo.backends.contract import NbBackend
 from ovnk8s_topo.errors import BackendUnavailable
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -34,7 +35,11 @@ def shows_soon(nb: NbBackend, expected: Snapshot) -> bool:
     return True
 
 
-def test_a_look_at_what_others_have_changed(live: Live, local_ovn_nb: LocalOvn) -> None:
+@pytest.mark.parametrize("much", [1, line_module._MUCH], ids=["behind", "plain"])
+def test_a_look_at_what_others_have_changed(
+    live: Live, local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch, much: int
+) -> None:
+    monkeypatch.setattr(line_module, "_MUCH", much)
     errors = cycle(ERRORS)
     with connected(live, local_ovn_nb.nb) as nb, connected(DirectNb, local_ovn_nb.nb) as other:
         for point in count(1, 1 if live is DirectNb else 7):
@@ -105,6 +110,23 @@ def test_closing_after_an_interrupted_call_ends_the_thread(live: Live, local_ovn
         interrupted(lambda nb=nb: read(nb), point, Interrupt)  # type: ignore[misc]
         nb.close()
         assert threading.active_count() == before
+
+
+def test_closing_that_was_interrupted_is_made_up_for(live: Live, local_ovn_nb: LocalOvn) -> None:
+    closed = []
+    for point in count(1):
+        before = threading.active_count()
+        nb = live(local_ovn_nb.nb)
+        read(nb)
+        where = interrupted(nb.close, point, Interrupt)
+        nb.close()
+        assert threading.active_count() == before, where
+        if isinstance(nb, DirectNb):
+            assert nb._line._session.wire is None, where
+        closed.append(nb)  # what is forgotten is closed, too
+        if not where:
+            break
+    assert point > 3
 
 
 @pytest.mark.parametrize("remote", ["unix:/tmp/" + "x" * 200, "unix:/tmp/a\0b", "tcp:" + "a" * 63 + ".invalid:6641"])

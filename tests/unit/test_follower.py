@@ -288,6 +288,22 @@ def test_a_server_that_is_held_off_has_much_to_say_first() -> None:
     assert server.names() == ["s"]
 
 
+def test_a_copy_that_is_on_its_way_may_be_behind() -> None:
+    server = Server()
+    server.follower.begin()
+    for _ in range(3):
+        server.answer(server.sent.pop(0))
+    fetch = server.sent.pop(0)
+    # A transaction on another connection has ended meanwhile.
+    server.follower.catch_up()
+    echo = server.sent.pop(0)
+    server.answer(fetch)
+    server.answer(server.sent.pop(0))
+    assert server.follower.base() is None
+    server.answer(echo)
+    assert server.names() == ["s"]
+
+
 def test_rows_are_behind_until_the_server_has_caught_up() -> None:
     server = Server()
     server.connect()
