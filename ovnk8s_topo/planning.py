@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ovnk8s_topo.diff import Delete, Rules, diff
-from ovnk8s_topo.errors import AllocationError, OwnershipError, Problem, PruneRefused
+from ovnk8s_topo.diff import ChangeSet, Delete, Rules, diff, fits, is_done
+from ovnk8s_topo.errors import AllocationError, ConflictError, OwnershipError, Problem, PruneRefused
 from ovnk8s_topo.nb.ownership import external_ids_of, owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
@@ -152,3 +152,22 @@ def network_of(stored: Stored, snapshot: Snapshot) -> str | None:
     network = external_ids_of(stored.row).get("k8s.ovn.org/network")
     holders = (snapshot.rows[uuid] for uuid in stored.holders if uuid in snapshot.rows)
     return network or next((found for holder in holders if (found := network_of(holder, snapshot))), None)
+
+
+def is_modest(plan: Plan, topology: Topology) -> bool:
+    """Whether no guard of `prune` asks how much is deleted."""
+    deletions = len(plan.changes.of(Delete))
+    is_described = any(network.name not in plan.desired.gaps.networks for network in topology.networks)
+    return not deletions or (is_described and deletions <= FEW_DELETIONS)
+
+
+def pinned(plan: Plan, snapshot: Snapshot) -> Plan:
+    """Return a plan as it stands, without changes where they are made already.
+
+    ConflictError  a row that it touches has changed since
+    """
+    if fits(plan.changes, snapshot):
+        return plan
+    if is_done(plan.changes, snapshot):
+        return replace(plan, changes=ChangeSet())
+    raise ConflictError("the database has changed since the plan was made; plan again")

@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple, Self
 from ovnk8s_topo.backends.contract import Committed, NbBackend
 from ovnk8s_topo.batches import batches
 from ovnk8s_topo.collector import paused
-from ovnk8s_topo.diff import ChangeSet, Delete, fits, is_done
-from ovnk8s_topo.errors import ConflictError, Problem, SpecError
+from ovnk8s_topo.diff import ChangeSet
+from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
-from ovnk8s_topo.live.failure import changes_of, may_have_written, take_back
+from ovnk8s_topo.live.failure import Underway, doubt, inherit, take_back
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
-from ovnk8s_topo.planning import FEW_DELETIONS, Options, plan_destruction, plan_from_snapshot, unguarded_plan
+from ovnk8s_topo.planning import Options, is_modest, pinned, plan_destruction, plan_from_snapshot, unguarded_plan
 from ovnk8s_topo.spec import Topology
 
 __all__ = ["DEFAULT_OWNER", "Atomic", "Batch", "Options", "Reconciler", "Result", "Wait", "plan_from_snapshot"]
@@ -103,6 +103,7 @@ class Reconciler:
             raise SpecError([Problem("owner", "must be a printable name", given=repr(owner))])
         self.nb, self.owner, self.timeout_s = nb, owner, timeout_s
         self._engine: Engine | None = None
+        self._underway: Underway | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -162,8 +163,8 @@ class Reconciler:
         """
         options = Options(prune, allow_mass_delete, adopt, keep_going)
         if isinstance(wanted, Plan):
-            self._engine = None
-            return self._commit(lambda snapshot: _pinned(wanted, snapshot), _How(wait, timeout_s, atomic))
+            self._engine = self._underway = None
+            return self._commit(lambda snapshot: pinned(wanted, snapshot), _How(wait, timeout_s, atomic))
         with paused():
             return self._apply(wanted, options, _How(wait, timeout_s, atomic))
 
@@ -238,17 +239,25 @@ class Reconciler:
         OwnershipError  a switch or router of ours holds something of somebody else
         """
         chosen = None if networks is None else frozenset(networks)
-        self._engine = None
+        self._engine = self._underway = None
         with paused():
             return self._commit(lambda snapshot: plan_destruction(snapshot, self.owner, chosen), _How(wait, timeout_s))
 
+    def _settle(self) -> None:
+        """Take back an event where that was broken off itself, as by a second interrupt."""
+        if self._underway is not None:
+            take_back(self._underway, None)
+            self._underway = None
+
     def _known(self) -> Engine:
+        self._settle()
         if self._engine is None:
             why = "nothing is known yet: apply the whole topology first, then put and remove"
             raise SpecError([Problem("topology", why)])
         return self._engine
 
     def _apply(self, topology: Topology, options: Options, how: _How) -> Result:
+        self._settle()
         engine = self._engine
         if engine and engine.options == options and (event := engine.small_event(topology)) is not None:
             return self._follow(topology, event, engine, how)
@@ -263,27 +272,26 @@ class Reconciler:
             return plan
 
         def learn() -> None:
-            [self._engine] = made
+            self._engine = inherit(made[0], known)
 
         known = self._engine
         try:
             return self._commit(plan_in, how, learn)
         except BaseException as fault:
-            if known is not None and known is self._engine and may_have_written(fault):
-                for engine in made:
-                    known.doubt(engine.base.changes)
+            if known is not None and known is self._engine:
+                doubt(known, made, fault)
             raise
 
     def _follow(self, topology: Topology, event: Event, engine: Engine, how: _How) -> Result:
         """Apply a topology that differs from the last one by an event."""
-        undo, found, done = engine.undo_of(event), list[Engine | Outcome](), list[bool]()
+        undo, found = engine.undo_of(event), list[Engine | Outcome]()
 
         def plan_in(snapshot: Snapshot) -> Plan:
             found.clear()
             if event.is_empty and event.gaps == undo.gaps and engine.is_undisturbed(snapshot):
                 return engine.whole(ChangeSet())
             outcome = engine.plan(event, undo, snapshot)
-            if engine.options.allow_mass_delete or _is_modest(outcome.plan, topology):
+            if engine.options.allow_mass_delete or is_modest(outcome.plan, topology):
                 found.append(outcome)
                 return outcome.plan
             plan = plan_from_snapshot(topology, snapshot, self.owner, engine.options)
@@ -293,18 +301,20 @@ class Reconciler:
         def learn() -> None:
             for it in found:
                 if isinstance(it, Engine):
-                    self._engine = it
+                    self._engine = inherit(it, engine)
                 else:
                     engine.accept(it)
             engine.topology = topology
-            done.append(True)
+            self._underway = None
 
+        self._underway = Underway(undo, engine, found)
         try:
             engine.enter(event)
             result = self._commit(plan_in, how, learn)
         except BaseException as fault:
-            if not done:
-                take_back(undo, engine, fault, [changes_of(it) for it in found])
+            if self._underway is not None:
+                take_back(self._underway, fault)
+                self._engine, self._underway = engine, None
             raise
         if self._engine is not engine:
             return result
@@ -326,6 +336,7 @@ class Reconciler:
             outcomes.append(outcome)
             return outcome.changes
 
+        underway = self._underway = Underway(undo, engine, outcomes)
         try:
             engine.enter(event)
             done = self.nb.commit(
@@ -335,8 +346,10 @@ class Reconciler:
                 meanwhile=lambda: engine.expect(outcomes[-1]),
             )
             engine.accept(outcomes[-1])
+            self._underway = None
         except BaseException as fault:
-            take_back(undo, engine, fault, [outcome.changes for outcome in outcomes])
+            take_back(underway, fault)
+            self._underway = None
             raise
         self._wait(how.wait, done, deadline)
         return Result(done.changes, outcomes[-1].tell, done.attempts)
@@ -379,18 +392,3 @@ class _How(NamedTuple):
     wait: Wait
     timeout_s: float | None
     atomic: Atomic = "topology"
-
-
-def _is_modest(plan: Plan, topology: Topology) -> bool:
-    """Whether no guard of `prune` asks how much is deleted."""
-    deletions = len(plan.changes.of(Delete))
-    is_described = any(network.name not in plan.desired.gaps.networks for network in topology.networks)
-    return not deletions or (is_described and deletions <= FEW_DELETIONS)
-
-
-def _pinned(plan: Plan, snapshot: Snapshot) -> Plan:
-    if fits(plan.changes, snapshot):
-        return plan
-    if is_done(plan.changes, snapshot):
-        return replace(plan, changes=ChangeSet())
-    raise ConflictError("the database has changed since the plan was made; plan again")

@@ -17,10 +17,11 @@ from dataclasses import replace
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
+from ovnk8s_topo.live.doubts import Doubts
 from ovnk8s_topo.live.lone import Lone, Loner
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.outcome import Outcome, Way
-from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_apart, plan_together, scope_of
+from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_among, plan_apart, plan_together, scope_of
 from ovnk8s_topo.live.roll import Event, Roll
 from ovnk8s_topo.live.standing import Open, Step, is_shared
 from ovnk8s_topo.live.telling import plan_to_tell
@@ -28,7 +29,7 @@ from ovnk8s_topo.live.watch import PORTS
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.plan import Plan
-from ovnk8s_topo.planner import Desired, claims_from_snapshot, wanted_ports
+from ovnk8s_topo.planner import Desired, wanted_ports
 from ovnk8s_topo.planner.names import prefix
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
@@ -46,6 +47,7 @@ class Engine:
 
     plan      that was carried out, of a whole topology, made from the snapshot of this serial
     topology  what is wanted, if it is that of a plan or of the last `apply`
+    doubts    rows that may have been made, or may yet be
     way       how the last event was planned
 
     An outcome becomes what is known by `accept`; until then nothing has changed but what was seen of the database.
@@ -57,7 +59,8 @@ class Engine:
         self.topology: Topology | None = plan.topology
         self.way: Way | None = None
         self._take_back: Callable[[], None] | None = None
-        self._doubted: set[Key] = set()
+        self.doubts = Doubts()
+        self._adrift: set[Key] = set()
         self._roll: Roll | None = None
         self._start(plan, frozenset(), serial)
 
@@ -90,6 +93,7 @@ class Engine:
         self.departed = _deleted(plan)
         self.dirty: set[str] = set()
         self.everything = False
+        self._adrift = set()
 
     def small_event(self, topology: Topology) -> Event | None:
         """Return how a topology differs from the last one, None if it is better planned as a whole."""
@@ -231,8 +235,7 @@ class Engine:
 
     def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
-        if self._doubted:
-            self._doubted.difference_update(change.key for change in outcome.changes)
+        self.doubts.recount(outcome.changes)
         if isinstance(outcome, Lone):
             assert self.loner is not None
             self.way, self.topology, self._desired = "attachments", None, None
@@ -250,17 +253,18 @@ class Engine:
         self.still_open = outcome.still_open
         self.dirty.clear()
 
-    def doubt(self, changes: ChangeSet) -> None:
-        """Know of changes that nobody knows whether they were, or will be, made: unwanted rows of theirs shall go."""
-        self._doubted.update(change.key for change in changes if isinstance(change, Insert))
-
-    def start_over(self, undo: Event) -> None:
+    def start_over(self, undo: Event, planned: Iterable[Plan]) -> None:
         """Plan everything next time: an event was broken off, nobody knows where.
 
-        undo  what takes it back, as far as it was entered
+        undo     what takes it back, as far as it was entered
+        planned  for it: what is known of their rows may have been half replaced
         """
+        for plan in planned:
+            self._adrift.update(plan.desired.rows)
+            self._adrift.update(change.key for change in plan.changes)
         self._roll = self.roll.restored(undo)
-        self.serial, self.topology, self._desired, self._take_back = 0, None, None, None
+        self.serial = 0  # of a snapshot that nobody can say what has changed since
+        self.topology = self._desired = self._take_back = None
 
     def whole(self, changes: ChangeSet) -> Plan:
         """Return the plan of everything, as it stands."""
@@ -365,12 +369,13 @@ class Engine:
         else:
             known = set(self.memory.standing.rows if self.memory else self.base.desired.rows)
             ports = self.memory.standing.ports if self.memory else map(_port_of, wanted_ports(self.base.topology))
-            known |= {Key(PORTS, port) for port in ports} | self._doubted
+            known |= {Key(PORTS, port) for port in ports} | self._adrift
             doomed = [snapshot.rows[uuid] for uuid in self.still_open.stale if uuid in snapshot.rows]
-            among = [stored for key in known if not is_shared(key) for stored in snapshot.named(key)] + doomed
-            ours = {stored.key.name for stored in among}
-            claims = claims_from_snapshot(snapshot, self.owner).disowned(self.owner, ours)
-            plan = unguarded_plan(topology, snapshot, self.owner, options, claims=claims, among=among)
+            try:
+                plan, among = plan_among(known | self.doubts.keys, doomed, topology, snapshot, self.owner, options)
+            except OwnershipError:
+                # Perhaps somebody uses by now what is in doubt.
+                plan, among = plan_among(known, doomed, topology, snapshot, self.owner, options)
             plan = replace(plan, leftovers=self.base.leftovers)
             stale = frozenset(stored.uuid for stored in left_standing(plan, among))
         still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)

@@ -5,36 +5,67 @@ Law: what is wanted is what was wanted before it; what nobody knows to be writte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import OutcomeUnknown, TopoError
 from ovnk8s_topo.live.engine import Engine
+from ovnk8s_topo.live.lone import Lone
 from ovnk8s_topo.live.outcome import Outcome
 from ovnk8s_topo.live.roll import Event
+from ovnk8s_topo.plan import Plan
+
+Planned = Engine | Outcome | Lone
+"""What an attempt has planned: everything anew, or what an event asks for."""
 
 
-def take_back(undo: Event, engine: Engine, fault: BaseException, changes: Iterable[ChangeSet]) -> None:
-    """Want what was wanted before.
+class Underway(NamedTuple):
+    """An event that is being carried out.
 
-    undo     what takes back the event
-    changes  that were planned for it
+    undo     what takes it back
+    planned  in each attempt
     """
+
+    undo: Event
+    engine: Engine
+    planned: Sequence[Planned]
+
+
+def take_back(event: Underway, fault: BaseException | None) -> None:
+    """Want what was wanted before an event. It may be done again if it was broken off itself.
+
+    fault  None: taking back was broken off
+    """
+    undo, engine, planned = event
     if isinstance(fault, TopoError):
         engine.retract()
         engine.enter(undo)
     else:
-        engine.start_over(undo)
-    if may_have_written(fault):
-        for some in changes:
-            engine.doubt(some)
+        engine.start_over(undo, map(_plan_of, planned))
+    doubt(engine, planned, fault)
 
 
-def may_have_written(fault: BaseException) -> bool:
-    """Tell whether changes may be made all the same: what a signal handler raises may come at any point."""
-    return isinstance(fault, OutcomeUnknown) or not isinstance(fault, TopoError)
+def doubt(engine: Engine, planned: Iterable[Planned], fault: BaseException | None) -> None:
+    """Let an engine doubt what was planned, if it may have been written: an interrupt may come at any point."""
+    if isinstance(fault, TopoError) and not isinstance(fault, OutcomeUnknown) and not fault.written:
+        return
+    for each in planned:
+        engine.doubts.add(_plan_of(each).changes, engine.owner)
 
 
-def changes_of(planned: Engine | Outcome) -> ChangeSet:
-    """Return the changes of a plan of everything, or of an event's."""
-    return planned.base.changes if isinstance(planned, Engine) else planned.changes
+def inherit(engine: Engine, known: Engine | None) -> Engine:
+    """Let an engine doubt what the one does whose place it takes; return it."""
+    if known is not None:
+        engine.doubts = known.doubts.copy()
+        engine.doubts.recount(engine.base.changes)
+    return engine
+
+
+def _plan_of(planned: Planned) -> Plan:
+    match planned:
+        case Engine():
+            return planned.base
+        case Outcome():
+            return planned.plan
+        case Lone():
+            return planned.tell()

@@ -17,7 +17,7 @@ from ovnk8s_topo.nb.ownership import owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
 from ovnk8s_topo.plan import Plan
-from ovnk8s_topo.planner import Claims, Desired, Unit, desired_from_topology, wanted_ports
+from ovnk8s_topo.planner import Claims, Desired, Unit, claims_from_snapshot, desired_from_topology, wanted_ports
 from ovnk8s_topo.planner.claims import Held, slices_from_snapshot
 from ovnk8s_topo.planner.macs import behind_chosen_macs
 from ovnk8s_topo.planner.topologies import BUILDERS
@@ -182,6 +182,18 @@ def plan_together(names: Iterable[str], ground: Ground) -> tuple[Step, Plan, Ope
         return None
     step = Step(plan.desired, units, items, come, frozenset(concerned))
     return step, plan, _open_after(plan, come, among, networks, ground)
+
+
+def plan_among(
+    keys: Iterable[Key], doomed: Sequence[Stored], topology: Topology, snapshot: Snapshot, owner: str, options: Options
+) -> tuple[Plan, list[Stored]]:
+    """Return the plan of everything that deletes only rows with some keys, and doomed ones, and the rows meant.
+
+    AllocationError, OwnershipError  as for any plan of everything
+    """
+    among = [stored for key in keys if not is_shared(key) for stored in snapshot.named(key)] + list(doomed)
+    claims = claims_from_snapshot(snapshot, owner).disowned(owner, {stored.key.name for stored in among})
+    return unguarded_plan(topology, snapshot, owner, options, claims=claims, among=among), among
 
 
 def _is_of_others(key: Key, concerned: Sequence[str], ground: Ground) -> bool:
