@@ -1,11 +1,12 @@
 """Rows that nobody knows whether they were made, or will be.
 
-Law: counted by key, for a transaction whose reply was lost may be applied much later, and more than one may be.
+Law: counted by key, for a transaction whose reply was lost may be applied much later, and more than one may be. See
+docs/decisions/0014-what-may-have-been-written.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.nb.ownership import owned_by
@@ -26,11 +27,11 @@ class Doubts:
         """The rows in doubt."""
         return self._times.keys()
 
-    def add(self, changes: ChangeSet, owner: str) -> None:
-        """Add what makes rows, or makes them the owner's."""
-        for change in changes:
-            if isinstance(change, Insert) or not owned_by(change.stored, owner):
-                self._times[change.key] = self._times.get(change.key, 0) + 1
+    def add(self, attempts: Iterable[ChangeSet], owner: str) -> None:
+        """Add the rows that one of several attempts makes, or makes the owner's."""
+        changes = (change for attempt in attempts for change in attempt)
+        for key in {each.key for each in changes if isinstance(each, Insert) or not owned_by(each.stored, owner)}:
+            self._times[key] = self._times.get(key, 0) + 1
         for key in list(self._times)[: max(0, len(self._times) - _MOST)]:
             del self._times[key]
 

@@ -49,8 +49,7 @@ def doubt(engine: Engine, planned: Iterable[Planned], fault: BaseException | Non
     """Let an engine doubt what was planned, if it may have been written: an interrupt may come at any point."""
     if isinstance(fault, TopoError) and not isinstance(fault, OutcomeUnknown) and not fault.written:
         return
-    for each in planned:
-        engine.doubts.add(_plan_of(each).changes, engine.owner)
+    engine.doubts.add((_plan_of(each).changes for each in planned), engine.owner)
 
 
 def inherit(engine: Engine, known: Engine | None) -> Engine:
