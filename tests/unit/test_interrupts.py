@@ -12,7 +12,8 @@ from interrupting import ERRORS, interrupted, undisturbed
 
 from ovnk8s_topo import Attachment, Layer2, Layer3, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import MemoryNb
-from ovnk8s_topo.errors import OutcomeUnknown
+from ovnk8s_topo.batches import BATCH
+from ovnk8s_topo.errors import BackendUnavailable, OutcomeUnknown
 from ovnk8s_topo.live.watch import PORTS
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import OWNER_KEY
@@ -208,6 +209,30 @@ def test_a_row_that_may_have_been_adopted_and_is_not_wanted_goes(network: Layer3
         reconciler.apply(topology(network, *STANDING), adopt=True)
         nb.lose("reply", lambda: reconciler.put(VICTIM))
         assert holds(reconciler, network)
+
+
+class HalfWay(MemoryNb):
+    """Takes so many transactions, and is not there for the next one."""
+
+    left = 1000
+
+    def _exchange(self, operations: Any, fault: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            self.left = 1000
+            raise BackendUnavailable("gone")
+        return super()._exchange(operations, fault)
+
+
+def test_what_an_apply_has_written_before_it_failed_goes() -> None:
+    many = [pod(f"p{number}") for number in range(3 * BATCH)]
+    with HalfWay() as nb:
+        reconciler = begun(LAYER2, nb)
+        nb.left = 2
+        with pytest.raises(BackendUnavailable) as gone:
+            reconciler.apply(topology(LAYER2, *STANDING, *many), atomic="unit")
+        assert gone.value.written
+        assert holds(reconciler, LAYER2)
 
 
 def test_what_somebody_else_uses_by_now_is_no_reason_to_refuse_other_events() -> None:
