@@ -107,6 +107,7 @@ class _Differ:
         self.problems: list[tuple[Problem, Key]] = []
         self.kept: dict[Key, Stored] = {}
         self.uuids: dict[Key, str] = {}
+        self.holding: dict[str, dict[str, tuple[str]]] = {table: {} for table in TABLES}
         # A view of living rows takes its time to tell whether it has one: whoever asks for all gets a list.
         self.taken: Container[str] = actual.rows if len(desired) < len(actual.rows) else frozenset(actual.rows)
 
@@ -156,12 +157,18 @@ class _Differ:
         return TABLES[stored.key.table].mark == "uuid" or (self.rules.adopt and named_owner(stored) is None)
 
     def holders(self, row: Row) -> tuple[str, ...]:
-        parent = row.parent_key
-        if parent is None:
+        if not row.TABLE.parent:
             return ()
-        if (uuid := self.uuids.get(parent)) is None:
-            raise ValueError(f"{row.key} wants to be in {parent}, which is not wanted")
-        return (uuid,)
+        name: str = getattr(row, "parent")  # noqa: B009 - not in every row
+        # Most rows share their parent with many others.
+        known = self.holding[row.TABLE.parent[0]]
+        found = known.get(name)
+        if found is None:
+            parent = Key(row.TABLE.parent[0], name)
+            if (uuid := self.uuids.get(parent)) is None:
+                raise ValueError(f"{row.key} wants to be in {parent}, which is not wanted")
+            found = known[name] = (uuid,)
+        return found
 
     def inserts(self) -> Iterator[Insert]:
         missing = {table: [key for key in keys if key not in self.kept] for table, keys in self.order.items()}
@@ -172,7 +179,7 @@ class _Differ:
             is_kept_alive = TABLES[table].root or bool(TABLES[table].parent)
             for key in keys if is_kept_alive else filter(named.__contains__, keys):
                 row = self.desired[key]
-                yield Insert(self.uuids[key], row, self.holders(row))
+                yield tuple.__new__(Insert, (self.uuids[key], row, self.holders(row)))
 
     def updates(self) -> Iterator[Update]:
         for key in self.kept:

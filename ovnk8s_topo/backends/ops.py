@@ -68,8 +68,9 @@ class _Transaction:
         self.changes, self.actual, self.schema, self.checked = changes, actual, schema, checked
         self.problems: list[Problem] = []
         self.inserts = [change for change in changes if isinstance(change, Insert)]
-        self.inserted = {change.uuid for change in self.inserts}
-        self.deleted = {change.stored.uuid for change in changes if isinstance(change, Delete)}
+        self.changed = [change for change in changes if not isinstance(change, Insert)]
+        self.inserted = {uuid for uuid, _, _ in self.inserts}
+        self.deleted = {change.stored.uuid for change in self.changed if isinstance(change, Delete)}
         self.children: dict[str, dict[str, list[str]]] = {}
         self.guarded: dict[str, _Guard] = {}
         self.updated: dict[str, dict[str, object]] = {}
@@ -100,18 +101,17 @@ class _Transaction:
 
     def collect(self) -> None:
         """Find out what is to be done to every row that is there, and which new rows hold which."""
-        changed = [change for change in self.changes if isinstance(change, Update)]
-        if problems := [problem for change in changed for problem in _check_update(change)]:
+        updates = [change for change in self.changed if isinstance(change, Update)]
+        if problems := [problem for change in updates for problem in _check_update(change)]:
             raise RowError([*check_rows(change.row for change in self.inserts), *problems])
-        for change in self.changes:
-            match change:
-                case Insert(uuid, row, holders):
-                    for holder in holders:
-                        self.gain(row.TABLE, holder, uuid)
-                case Update():
-                    self.update(change)
-                case Delete(stored):
-                    self.delete(stored)
+        for uuid, row, holders in self.inserts:
+            for holder in holders:
+                self.gain(row.TABLE, holder, uuid)
+        for change in self.changed:
+            if isinstance(change, Update):
+                self.update(change)
+            else:
+                self.delete(change.stored)
 
     # What is to be done, collected per row ---------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class _Transaction:
         for uuid, row in self.updated.items():
             yield {"op": "update", "table": self.guarded[uuid].table, "where": where_uuid(uuid), "row": row}
         yield from (mutation.operation(uuid) for uuid, mutation in self.mutated.items())
-        for change in self.changes:
+        for change in self.changed:
             if isinstance(change, Delete):
                 yield {"op": "delete", "table": change.stored.row.TABLE.name, "where": where_uuid(change.stored.uuid)}
 
