@@ -5,7 +5,7 @@ told of changes, and the word that the schema is still the same, until the conne
 reply moves it by one whole transaction.
 
 The requests: ovsdb-server(7) sections 4.1.12 to 4.1.17 (monitor_cond_since and older ways), 4.1.9 (set_db_change_aware)
-and ovsdb(7), "Service Models" (the database `_Server`, which tells whether a server is its cluster's leader).
+and RFC 7047 section 4.1.7 (monitor_cancel).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ovnk8s_topo.backends.operations import Operations, texts_of
 from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
+from ovnk8s_topo.backends.service import SERVER, SERVER_COLUMNS, Service, Unfit
 from ovnk8s_topo.backends.told_rows import SentRows
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import TABLES
@@ -29,9 +30,6 @@ WANTED: Mapping[str, tuple[str, ...]] = {
     GLOBAL: GLOBAL_COLUMNS,
 }
 """Table -> columns that are copied, as far as the server has them."""
-
-SERVER = "_Server"
-SERVER_COLUMNS = ("name", "model", "connected", "leader", "cid", "index")
 
 _METHODS = ("monitor_cond_since", "monitor_cond", "monitor")
 """Newest first: the second has no transaction ids, the third is that of RFC 7047 (servers before OVS 2.6)."""
@@ -45,10 +43,6 @@ _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 Answer = Callable[[Any, Any], None]
 """Takes result and error of a reply."""
-
-
-class Unfit(Exception):
-    """The server is of no use now; the text says why. Another one may be."""
 
 
 class Pending:
@@ -95,8 +89,8 @@ class Follower:
         self.sent = SentRows()
         self.rows = ReplicaRows(sent=self.sent)
         self.schema = Schema({}, "unknown")
-        self.complete = self._is_following = False
-        self._send, self._leader_only = send, leader_only
+        self.complete = self._is_following = self.is_away = self._is_known = False
+        self._send = send
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
         self._pending: dict[object, Pending] = {}
@@ -104,10 +98,9 @@ class Follower:
         self._document: Any = None
         self._asked_as = ""
         self._last_transaction = _NO_TRANSACTION
-        self._databases: dict[str, dict[str, Any]] = {}
+        self._service = Service(leader_only=leader_only)
         self._unknown = {"server", "schema"}
         self._behind = 0
-        self._newest: tuple[Any, int] = (None, 0)
         self._fresh = ReplicaRows()
         self._streamed: list[RowChange] = []
 
@@ -131,17 +124,18 @@ class Follower:
         self._pending.clear()
         self._echoes.clear()
         self._streamed.clear()
-        self._databases = {}
+        self._service.forget()
         self._unknown = {"server", "schema"}
         self._behind = 0
 
     def stop(self) -> None:
         """Take in nothing more on this connection: it is to end."""
-        self.complete = self._is_following = False
+        self.complete = self._is_following = self.is_away = False
 
     def forget(self) -> None:
-        """Fetch all rows again on the next connection."""
+        """Fetch all rows again on the next connection, as if none had been known."""
         self._last_transaction = _NO_TRANSACTION
+        self._is_known = False
 
     def prepare(self, operations: Operations) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
@@ -186,6 +180,18 @@ class Follower:
         self._behind += 1
         self._ask("echo", [], caught_up)
 
+    def stand_aside(self, operations: int, *, is_local: bool) -> None:
+        """Spare the server the work of telling us what a long transaction on another connection does.
+
+        operations  of that transaction
+        is_local    the server is on this machine
+        """
+        # To be told anew of all that there is by then must not take longer than to be told of what is new.
+        if operations > len(self.rows):
+            self.leave()
+        elif is_local:
+            self.hold_off()
+
     def hold_off(self) -> None:
         """Have the server keep from us what happens from now on, until somebody reads what it has sent.
 
@@ -195,6 +201,26 @@ class Follower:
         """
         if self.complete:
             self._ask("echo", [_BALLAST], lambda *_: None)
+
+    def leave(self) -> None:
+        """Have the server tell us nothing more, and keep no account of what it would tell us, until we `come_back`.
+
+        Meanwhile the rows stay as they are. That account takes it a tenth of the time of a long transaction.
+        """
+        if self.complete and not self.is_away:
+            self.is_away = True
+            self._ask("monitor_cancel", [DATABASE], self._left)
+
+    def _left(self, _result: Any, error: Any) -> None:
+        if error:
+            raise Unfit(f"cannot be left: {_said(error)}")
+        self._is_following = False
+
+    def come_back(self) -> None:
+        """Give no rows until the server has told us anew what it knows by now, after we have left."""
+        if self.is_away:
+            self.complete = self.is_away = False
+            self._ask_for_rows(iter(_METHODS))
 
     def numbers(self) -> Mapping[str, int]:
         """Return the columns of NB_Global that confirm changes, nothing while there is no such row."""
@@ -241,8 +267,7 @@ class Follower:
 
     def _updated(self, params: list[Any]) -> None:
         if params[0] == SERVER:
-            self._note_servers(params[-1])
-            self._check_server()
+            self._service.heard(params[-1])
         elif self._is_following:
             # ovsdb-server writes what changed before it replies to the transaction that changed it: when our own
             # transaction's reply comes, its rows are here.
@@ -269,37 +294,8 @@ class Follower:
     def _servers_known(self, result: Any, error: Any) -> None:
         # Servers before OVS 2.9 have no such database, and no clusters.
         if not error:
-            self._note_servers(result)
-            self._check_server()
+            self._service.heard(result)
         self._learned("server")
-
-    def _note_servers(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        databases = self._databases
-        for uuid, update in tables.get("Database", {}).items():
-            change = row_change("Database", uuid, update)
-            if change.kind == "delete":
-                databases.pop(uuid, None)
-            else:
-                before = databases.get(uuid, {}) if change.kind == "modify" else {}
-                databases[uuid] = {**before, **change.row}
-
-    def _check_server(self) -> None:
-        ours = next((row for row in self._databases.values() if row.get("name") == DATABASE), None)
-        if ours is None:
-            raise Unfit(f"no database {DATABASE}")
-        if ours.get("model") in ("clustered", "relay") and not ours.get("connected"):
-            raise Unfit("not connected to the other servers of its cluster")
-        if ours.get("model") == "clustered":
-            if self._leader_only and not ours.get("leader"):
-                raise Unfit("not the leader of its cluster")
-            self._check_age(ours.get("cid"), ours.get("index"))
-
-    def _check_age(self, cluster: Any, index: Any) -> None:
-        """Refuse a server that is behind what we have seen of the same cluster: its rows would go back in time."""
-        number = index if isinstance(index, int) else 0
-        if self._newest[0] == cluster and number < self._newest[1]:
-            raise Unfit("behind what another server of its cluster has told")
-        self._newest = (cluster, number)
 
     def _schema_known(self, document: Any, error: Any) -> None:
         if error:
@@ -344,8 +340,11 @@ class Follower:
         else:
             for change in changes:
                 self._fresh.load(change)
+            if self._is_known:
+                self._fresh.succeed(self.rows)
             self.rows = self._fresh
         self._fresh = ReplicaRows()
+        self._is_known = True
         self._last_transaction = transaction
         self._is_following = True
         # A server that was given another schema since it told us of one cancels no request that it gets only then.

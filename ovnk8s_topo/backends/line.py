@@ -16,13 +16,14 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from ovnk8s_topo.backends.attempts import Base, Carrier, Deadline
-from ovnk8s_topo.backends.follower import Follower, Pending, Unfit
+from ovnk8s_topo.backends.follower import Follower, Pending
 from ovnk8s_topo.backends.json_stream import NOT_UNDERSTOOD, Keep
 from ovnk8s_topo.backends.lane import Lane
 from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.port_ops import OneRow
 from ovnk8s_topo.backends.replica_rows import Astray
+from ovnk8s_topo.backends.service import Unfit
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.errors import BackendUnavailable
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -110,6 +111,7 @@ class Line:
                 return None
             echo = operations.echo if isinstance(operations, OneRow) else None
             wire, pending = self._wire, self._follower.start(number, message, echo)
+            self._follow()
         if wire is not None and wire.has_unsent:
             self._send_rest(wire, deadline)
         return pending
@@ -120,10 +122,18 @@ class Line:
             if not self._read_if_none_does(min(_BUSY_S, deadline.left())):
                 wire.drain(min(_BUSY_S, deadline.left()))
 
+    def _follow(self) -> None:
+        """Come back if we have left, for whoever relies on what happens from now on; under the lock."""
+        if self._follower.is_away:
+            self._catch_up()
+
     def _catch_up(self) -> None:
-        """See `Follower.catch_up`; under the lock."""
+        """Give no rows until they show what the server knows by now; under the lock."""
         try:
-            self._follower.catch_up()
+            if self._follower.is_away:
+                self._follower.come_back()
+            else:
+                self._follower.catch_up()
         except BaseException:
             # A signal handler's: perhaps nobody was asked, and then nobody answers.
             self._drop("interrupted")
@@ -132,12 +142,12 @@ class Line:
     def carrier(self, operations: int) -> AbstractContextManager[Carrier]:
         """Return what carries so many operations: this line or, if they are many, a lane of their own."""
         if operations >= _MANY and self._takes_lanes:
-            return self._lane()
+            return self._lane(operations)
         self._takes_lanes = True
         return self._itself
 
     @contextlib.contextmanager
-    def _lane(self) -> Iterator[Lane]:
+    def _lane(self, operations: int) -> Iterator[Lane]:
         lane = Lane(self._make_session([self._session.get_name()], _keep_nothing), self._follower.sent.note)
         try:
             with self._lock:
@@ -146,9 +156,8 @@ class Line:
                 self._lanes.add(lane)
                 if self._closed:
                     lane.abandon()
-                wire = self._wire if self._is_local else None
-                if wire is not None:
-                    self._follower.hold_off()
+                self._follower.stand_aside(operations, is_local=self._is_local)
+                wire = self._wire
             if wire is not None:
                 self._send_rest(wire, Deadline(_BUSY_S))
             yield lane
@@ -167,6 +176,8 @@ class Line:
 
     def moved(self, base: Base[Snapshot], deadline: Deadline) -> bool:
         """Tell whether the rows have changed; see `attempts.Way.moved`."""
+        with self._lock:
+            self._follow()
         return bool(self.when(lambda: self._follower.rows.serial != base.stamp or None, deadline))
 
     def give_up(self, pending: Pending) -> None:
@@ -191,7 +202,8 @@ class Line:
         return BackendUnavailable(f"no complete copy of {self.connection} within {timeout_s:g} s: {why}")
 
     def number(self, column: str) -> int | None:
-        """Return a number of NB_Global, 0 if it has no row, None while the rows are not complete."""
+        """Return a number of NB_Global, 0 if it has no row, None while the rows are not complete; under the lock."""
+        self._follow()
         return self._follower.numbers().get(column, 0) if self._follower.complete else None
 
     # Waiting ---------------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from __future__ import annotations
 import abc
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
+from ovnk8s_topo.backends.change_log import ChangeLog, different_rows
+from ovnk8s_topo.backends.lookup import Lookup
 from ovnk8s_topo.nb.rowset import IndexedRows, Snapshot, Stored, references
 from ovnk8s_topo.nb.tables import TABLES, Key, Row
 
@@ -23,45 +24,10 @@ _LARGEST_FIRST = sorted(TABLES, key=lambda name: name != "Logical_Switch_Port")
 T = TypeVar("T")
 """How the content of a row is kept."""
 
-_LOGGED_UUIDS = 200_000
-"""How many uuids of changed rows are remembered, for `Snapshot.changed_since`."""
-
 _REFERRING = tuple(
     table.name for table in TABLES.values() if any(column.refers and column.ours for column in table.columns.values())
 )
 """Tables whose rows refer to others by name."""
-
-
-class Lookup:
-    """From a text to the uuids that go with it: nearly always one, which then needs no container of its own."""
-
-    __slots__ = ("_found",)
-
-    def __init__(self) -> None:
-        self._found: dict[str, str | frozenset[str]] = {}
-
-    def get(self, text: str) -> Collection[str]:
-        """Return the uuids, none if there are none."""
-        found = self._found.get(text)
-        if found is None:
-            return ()
-        return (found,) if isinstance(found, str) else found
-
-    def add(self, text: str, uuid: str) -> None:
-        """Add a uuid; to add it again changes nothing."""
-        found = self._found.setdefault(text, uuid)
-        if found is not uuid and found != uuid:
-            self._found[text] = frozenset((uuid, *self.get(text)))
-
-    def discard(self, text: str, uuid: str) -> None:
-        """Remove a uuid if it is there."""
-        left = [found for found in self.get(text) if found != uuid]
-        if len(left) > 1:
-            self._found[text] = frozenset(left)
-        elif left:
-            self._found[text] = left[0]
-        else:
-            self._found.pop(text, None)
 
 
 class LiveRows(abc.ABC, Generic[T]):
@@ -85,9 +51,7 @@ class LiveRows(abc.ABC, Generic[T]):
         self.held: dict[str, set[str]] = {}
         self._views: list[weakref.ref[_View]] = []
         self._latest: Callable[[], Snapshot | None] = lambda: None
-        self._log: deque[tuple[int, Collection[str]]] = deque()
-        self._logged = 0
-        self._log_start = serial
+        self._log = ChangeLog(serial)
 
     @abc.abstractmethod
     def _stored(self, table: str, uuid: str, content: T) -> Stored:
@@ -107,6 +71,9 @@ class LiveRows(abc.ABC, Generic[T]):
         """Tell whether a row is as it is wanted; see `Snapshot.shows`."""
         stored = self.get(uuid)
         return stored is not None and (stored.row is row or stored.row == row) and len(stored.holders) < 2
+
+    def __len__(self) -> int:
+        return sum(map(len, self.contents.values()))
 
     def __contains__(self, uuid: object) -> bool:
         for rows in self.contents.values():  # noqa: SIM110 - a generator takes three times as long
@@ -129,15 +96,7 @@ class LiveRows(abc.ABC, Generic[T]):
     def changed_since(self, serial: int, now: int) -> frozenset[str] | None:
         """Return what has changed between two states; see `Snapshot.changed_since`."""
         with self.lock:
-            if not self._log_start <= serial <= now:
-                return None
-            found: list[Collection[str]] = []
-            for number, uuids in reversed(self._log):
-                if number <= serial:
-                    break
-                if number <= now:
-                    found.append(uuids)
-            return frozenset().union(*found)
+            return self._log.between(serial, now)
 
     # Changing -----------------------------------------------------------------------------------------------------
 
@@ -148,11 +107,14 @@ class LiveRows(abc.ABC, Generic[T]):
             if view is not None:
                 view.keep(uuids)
         self.serial += 1
-        self._log.append((self.serial, uuids))
-        self._logged += len(uuids) + 1
-        while self._logged > _LOGGED_UUIDS:
-            self._log_start, forgotten = self._log.popleft()
-            self._logged -= len(forgotten) + 1
+        self._log.add(self.serial, uuids)
+
+    def succeed(self, before: LiveRows[T]) -> None:
+        """Take the place of rows that nobody changes any more, as the state behind their last one."""
+        changed = different_rows(before, self)
+        self.serial = before.serial + 1
+        self._log = before._log.copy()
+        self._log.add(self.serial, changed)
 
     def hold(self, holder: str, children: Iterable[str]) -> None:
         """Give a holder more children."""

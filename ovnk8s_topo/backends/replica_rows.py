@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+from ovnk8s_topo.backends.change_log import NAMING
 from ovnk8s_topo.backends.live_rows import LiveRows
 from ovnk8s_topo.backends.operations import to_json
 from ovnk8s_topo.backends.port_ops import Echo
@@ -41,12 +42,6 @@ _HOLDING: Mapping[str, tuple[str, ...]] = {
     name: tuple(child.parent[1] for child in children_of(name) if child.parent) for name in TABLES
 }
 """Table -> its columns that hold children."""
-
-_NAMING: Mapping[str, tuple[str, ...]] = {
-    name: tuple(table.name for table in TABLES.values() if any(c.refers == name for c in table.columns.values()))
-    for name in TABLES
-}
-"""Table -> the tables whose rows name rows of it."""
 
 
 class Astray(Exception):
@@ -278,7 +273,7 @@ class ReplicaRows(LiveRows[str]):
             touched.add(step.uuid)
             if step.before is not None and step.before != step.after:
                 touched |= self.held.get(step.uuid, _NOBODY)
-                for name in _NAMING[step.table]:
+                for name in NAMING[step.table]:
                     touched.update(uuid for uuid, text in self.contents[name].items() if step.uuid in text)
 
     def _take(self, step: _Step) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,14 @@ def meddled(deciding: Decide, meddle: Callable[[], object]) -> Decide:
 
 def names(actual: Snapshot, table: str) -> list[str]:
     return sorted(stored.key.name for stored in actual.table(table))
+
+
+def wait_until(seen: Callable[[], object]) -> None:
+    """Return when it is so; an AssertionError if it does not come to that."""
+    deadline = time.monotonic() + LIMIT_S
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def changed_schema(source: Path, target: Path, *, without: tuple[str, ...] = (), unknown: bool = False) -> Path:

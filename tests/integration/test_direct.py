@@ -6,11 +6,12 @@ import json
 import random
 import threading
 import time
+from functools import partial
 from typing import Any, Literal
 
 import pytest
 from faulty_link import FaultyLink
-from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed
+from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed, wait_until
 from raft import Cluster
 
 from ovnk8s_topo import Layer2, Layer3, Node, Pod, Reconciler, Topology
@@ -24,6 +25,10 @@ from ovnk8s_topo.testing import LocalOvn
 
 def read(nb: DirectNb) -> Snapshot:
     return nb.snapshot(timeout_s=LIMIT_S)
+
+
+def is_read(nb: DirectNb, expected: Snapshot) -> bool:
+    return read(nb) == expected
 
 
 # --- large messages ---
@@ -45,13 +50,6 @@ def test_large_messages_give_the_same_rows_as_small_ones(local_ovn_nb: LocalOvn,
             assert read(watching) == expected
             reconcile(writing, [], prune=True)
             wait_until(lambda: not read(watching).rows)
-
-
-def wait_until(seen: Any) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not seen():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_large_transaction_does_not_wait_for_who_waits_for_something_else(local_ovn_nb: LocalOvn) -> None:
@@ -97,7 +95,7 @@ def test_the_copy_follows_whatever_others_do(local_ovn_nb: LocalOvn) -> None:
             local_ovn_nb.nbctl(*change[1:])
             with OvsdbNb(local_ovn_nb.nb) as fresh:
                 expected = fresh.snapshot(timeout_s=LIMIT_S)
-            wait_until(lambda expected=expected: read(nb) == expected)
+            wait_until(partial(is_read, nb, expected))
             held.append((read(nb), dict(expected.rows)))
             assert read(other) == expected
     for number, (old, was) in enumerate(held):
@@ -296,6 +294,31 @@ def test_servers_before_ovs_2_12_and_2_6(local_ovn_nb: LocalOvn, unknown: list[b
         link.drop()
         assert names(read(nb), "Logical_Switch") == ["a", "c"]
         assert link.fired >= 2 * len(unknown)
+
+
+def test_a_broken_connection_costs_events_only_what_has_changed(local_ovn_nb: LocalOvn) -> None:
+    pods = [Pod(name=f"p{number}", node="n", networks="l2") for number in range(4)]
+    topology = Topology(networks=[Layer2(name="l2", subnets="10.0.0.0/24")], nodes=[Node(name="n")], pods=pods[:2])
+    with FaultyLink(local_ovn_nb.nb) as link, connected(DirectNb, link.connection) as nb:
+        me = Reconciler(nb, timeout_s=LIMIT_S)
+        me.apply(topology)
+        me.put(pods[2])
+        engine = me._engine
+        assert engine is not None
+        link.drop()
+        me.put(pods[3])
+        ways = [engine.way]
+        link.close()
+        wait_until(lambda: not nb._line._follower.complete)
+        local_ovn_nb.nbctl("lsp-set-type", "default.l2_default_p0", "router")
+        link.is_open = True
+        changed = me.remove(pods[3]).changes
+        ways.append(engine.way)
+        assert [change.key.name for change in changed] == ["default.l2_default_p0", "default.l2_default_p3"]
+        assert ways == ["attachments", "networks"]
+        assert me._engine is engine
+        wanted = Topology(networks=topology.networks, nodes=topology.nodes, pods=pods[:3])
+        assert me.verify(wanted).changes.is_empty
 
 
 def external_ids(actual: Snapshot, name: str) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from faulty_link import FaultyLink
-from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed
+from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed, wait_until
 
 from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb
 from ovnk8s_topo.backends import lane as lane_module
@@ -152,7 +152,7 @@ def test_readers_do_not_wait_for_a_server_that_was_held_off(local_ovn_nb: LocalO
     with connected(DirectNb, local_ovn_nb.nb) as nb:
         reconcile(nb, network("b", 3))
         read(nb)
-        with nb._line._lane():
+        with nb._line._lane(1):
             time.sleep(0.1)  # for the server to answer at length
             local_ovn_nb.freeze()
             for _ in range(20):
@@ -160,6 +160,45 @@ def test_readers_do_not_wait_for_a_server_that_was_held_off(local_ovn_nb: LocalO
                     assert names(nb.snapshot(timeout_s=0.2), "Logical_Switch") == ["b"]
             local_ovn_nb.thaw()
         assert ports_of(nb) == 3
+
+
+def test_who_commits_beside_a_lane_sees_what_it_did(local_ovn_nb: LocalOvn) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb, connected(OvsdbNb, local_ovn_nb.nb) as other:
+        read(nb)
+        with nb._line._lane(PORTS):
+            assert nb._line._follower.is_away
+            reconcile(nb, network("a", 3))
+            assert ports_of(nb) == 3
+            assert not nb._line._follower.is_away
+            # From now on it is told of others, too.
+            reconcile(other, network("b", 1))
+            wait_until(lambda: ports_of(nb) == 4)
+        assert ports_of(nb) == 4
+
+
+def test_others_are_seen_after_a_lane_and_in_the_next_attempt(local_ovn_nb: LocalOvn) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb, connected(OvsdbNb, local_ovn_nb.nb) as other:
+        before = read(nb)
+        with nb._line._lane(PORTS):
+            reconcile(other, network("a", 1))
+            assert read(nb) == before
+            committed = nb.commit(decide(network("a", 2)), timeout_s=LIMIT_S)
+            assert committed.attempts == 2
+            assert ports_of(nb) == 2
+        with nb._line._lane(PORTS):
+            reconcile(other, network("b", 1))
+        assert ports_of(nb) == 3
+        changed = read(nb).changed_since(before.serial)
+        assert changed is not None
+        assert changed == read(nb).rows.keys()
+
+
+def test_a_confirmation_is_awaited_beside_a_lane(local_ovn_nb: LocalOvn) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        nb_cfg = nb.commit(decide(network("a", 1)), timeout_s=LIMIT_S, confirm=True).nb_cfg
+        with nb._line._lane(PORTS):
+            local_ovn_nb.nbctl("set", "NB_Global", ".", f"sb_cfg={nb_cfg}")
+            nb.wait("sb", nb_cfg, timeout_s=LIMIT_S)
 
 
 def test_two_lanes_at_once(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:

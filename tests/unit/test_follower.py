@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from ovnk8s_topo.backends.follower import SERVER, WANTED, Follower, Pending, Unfit
+from ovnk8s_topo.backends.follower import WANTED, Follower, Pending
 from ovnk8s_topo.backends.replica_rows import Astray
 from ovnk8s_topo.backends.schema import DATABASE
+from ovnk8s_topo.backends.service import SERVER, Unfit
 from ovnk8s_topo.nb.tables import Key
 
 SWITCH = "00000000-0000-4000-8000-000000000001"
@@ -107,17 +108,20 @@ def test_a_reconnect_goes_on_where_the_last_one_stopped() -> None:
     assert again.snapshot.changed_since(base.snapshot.serial) == frozenset({SWITCH})
 
 
-def test_rows_that_are_fetched_anew_are_a_later_state_of_which_nothing_is_known() -> None:
+@pytest.mark.parametrize("fault", [False, True], ids=["the connection broke", "something was wrong"])
+def test_rows_that_are_fetched_anew_are_a_later_state(fault: bool) -> None:
     server = Server()
     server.connect()
     before = server.follower.base()
     server.rows = {}
+    if fault:
+        server.follower.forget()
     server.connect()
     after = server.follower.base()
     assert before is not None
     assert after is not None
     assert after.snapshot.serial > before.snapshot.serial
-    assert after.snapshot.changed_since(before.snapshot.serial) is None
+    assert after.snapshot.changed_since(before.snapshot.serial) == (None if fault else frozenset({SWITCH}))
     assert [list(before.snapshot.rows), list(after.snapshot.rows)] == [[SWITCH], []]
 
 
@@ -314,3 +318,79 @@ def test_rows_are_behind_until_the_server_has_caught_up() -> None:
     server.answer(asked)
     assert not server.follower.is_behind
     assert server.names() == ["s"]
+
+
+def test_who_leaves_is_told_of_all_anew_when_it_comes_back() -> None:
+    server = Server()
+    server.follower.leave()
+    assert server.sent == []  # not connected: nobody to leave
+    server.connect()
+    before = server.follower.base()
+    server.follower.leave()
+    server.follower.leave()
+    [asked] = server.sent
+    assert (asked["method"], asked["params"]) == ("monitor_cancel", [DATABASE])
+    # What was on its way still comes.
+    server.say("update3", DATABASE, "x", {"Logical_Switch": {SWITCH: {"modify": {"name": "t"}}}})
+    server.answer(server.sent.pop())
+    assert server.follower.is_away
+    assert server.names() == ["t"]
+    server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "u"}}}}
+    server.follower.come_back()
+    server.follower.come_back()
+    assert server.follower.base() is None
+    while server.sent:
+        server.answer(server.sent.pop(0))
+    after = server.follower.base()
+    assert before is not None
+    assert after is not None
+    assert server.names() == ["u"]
+    assert after.snapshot.changed_since(before.snapshot.serial) == frozenset({SWITCH})
+    server.say("update3", DATABASE, "y", {"Logical_Switch": {SWITCH: {"modify": {"name": "v"}}}})
+    assert server.names() == ["v"]
+
+
+def test_who_comes_back_before_it_has_left() -> None:
+    server = Server()
+    server.connect()
+    server.follower.leave()
+    server.follower.come_back()
+    server.say("update3", DATABASE, "x", {"Logical_Switch": {SWITCH: {"modify": {"name": "t"}}}})
+    server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "t"}}}}
+    while server.sent:
+        server.answer(server.sent.pop(0))
+    server.say("update3", DATABASE, "y", {"Logical_Switch": {SWITCH: {"modify": {"name": "u"}}}})
+    assert server.names() == ["u"]
+
+
+def test_a_connection_that_ends_while_we_are_away() -> None:
+    server = Server()
+    server.connect()
+    server.follower.leave()
+    server.follower.end()
+    assert not server.follower.is_away
+    server.connect()
+    assert server.names() == ["s"]
+
+
+def test_a_server_that_cannot_be_left() -> None:
+    server = Server(unknown=("monitor_cancel",))
+    server.connect()
+    server.follower.leave()
+    with pytest.raises(Unfit, match="cannot be left"):
+        server.answer(server.sent.pop())
+
+
+@pytest.mark.parametrize(("operations", "is_local", "asked"), [(2, False, "monitor_cancel"), (1, True, "echo")])
+def test_a_server_is_left_where_most_rows_will_be_new(operations: int, is_local: bool, asked: str) -> None:
+    server = Server()
+    server.connect()
+    server.follower.stand_aside(operations, is_local=is_local)
+    assert [found["method"] for found in server.sent] == [asked]
+
+
+def test_a_server_far_away_with_many_rows_is_neither_left_nor_held_off() -> None:
+    server = Server()
+    server.connect()
+    server.follower.stand_aside(1, is_local=False)
+    assert server.sent == []

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnk8s_topo.backends import live_rows, replica_rows
-from ovnk8s_topo.backends.live_rows import Lookup
+from ovnk8s_topo.backends import change_log, replica_rows
+from ovnk8s_topo.backends.lookup import Lookup
 from ovnk8s_topo.backends.replica_rows import Astray, ReplicaRows, RowChange, row_change
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, LogicalSwitch, LogicalSwitchPort
@@ -198,6 +198,40 @@ def test_a_row_is_compared_without_being_read(world: World, other: World, later:
         assert_same(snapshot, expected)
 
 
+@given(worlds, worlds, worlds)
+def test_rows_that_are_read_anew_tell_what_is_other_than_before(world: World, other: World, third: World) -> None:
+    rows = ReplicaRows()
+    rows.apply(changes_between({}, world))
+    before, was = rows.snapshot(), read(world)
+    fresh = ReplicaRows()
+    for (table, uuid), content in other.items():
+        fresh.load(row_change(table, uuid, {"initial": content}))
+    fresh.succeed(rows)
+    after, now = fresh.snapshot(), read(other)
+    fresh.apply(changes_between(other, third))
+    last = fresh.snapshot()
+    for snapshot, expected in ((before, was), (after, now), (last, read(third))):
+        assert_same(snapshot, expected)
+        changed = snapshot.changed_since(before.serial)
+        assert changed is not None
+        different = {u for u in {*was.rows, *expected.rows} if was.rows.get(u) != expected.rows.get(u)}
+        assert different <= changed
+    assert before.changed_since(before.serial) == frozenset()
+    assert before.changed_since(after.serial) is None
+
+
+@given(worlds)
+def test_rows_that_are_read_anew_and_are_the_same(world: World) -> None:
+    copies = [ReplicaRows(), ReplicaRows()]
+    for rows in copies:
+        for (table, uuid), content in world.items():
+            rows.load(row_change(table, uuid, {"initial": content}))
+    before = copies[0].snapshot()
+    copies[1].succeed(copies[0])
+    assert copies[1].snapshot().changed_since(before.serial) == frozenset()
+    assert copies[1].snapshot().serial > before.serial
+
+
 def small() -> ReplicaRows:
     rows = ReplicaRows()
     ports = a_set([["uuid", uuid] for uuid in PORTS])
@@ -244,7 +278,7 @@ def test_children_change_with_their_holders_name() -> None:
 
 
 def test_what_happened_too_long_ago_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_rows, "_LOGGED_UUIDS", 10)
+    monkeypatch.setattr(change_log, "_REMEMBERED", 10)
     rows = small()
     serials = []
     for number in range(10):
@@ -253,7 +287,7 @@ def test_what_happened_too_long_ago_is_not_known(monkeypatch: pytest.MonkeyPatch
     now = rows.snapshot()
     assert [now.changed_since(serial) for serial in (0, serials[0], serials[-1])] == [None, None, frozenset({PORTS[0]})]
     assert now.changed_since(now.serial + 1) is None
-    assert len(rows._log) <= 10
+    assert len(rows._log._states) <= 10
 
 
 def test_the_same_state_is_the_same_snapshot() -> None:
