@@ -90,12 +90,14 @@ def _lines(taken: Mapping[Shape, list[Figures]], small: Shape, target: bool) -> 
                 before = samples_of(taken[small], f"{what}_s")
                 yield ratio_line(f"{name}: latency", ours, before, f"{small.pods:,} ports", at_most=at_most)
     for shape, figures in taken.items():
-        cpu, before = samples_of(figures, "cpu_s"), samples_of(taken[small], "cpu_s")
-        name = f"{shape.pods:,} ports: client CPU, mean of both"
-        if shape == small:
-            yield line(name, cpu)
-        else:
-            yield ratio_line(name, cpu, before, f"{small.pods:,} ports", at_most=TO_SMALL if target else None)
+        for what, figure in (("client CPU", "cpu_s"), ("client CPU of the bare transaction", "bare_cpu_s")):
+            cpu, before = samples_of(figures, figure), samples_of(taken[small], figure)
+            name = f"{shape.pods:,} ports: {what}, mean of both"
+            if shape == small:
+                yield line(name, cpu)
+            else:
+                at_most = TO_SMALL if target and figure == "cpu_s" else None
+                yield ratio_line(name, cpu, before, f"{small.pods:,} ports", at_most=at_most)
 
 
 def _stream_lines(taken: Mapping[Shape, list[Figures]], target: bool) -> Iterator[Line]:
@@ -141,21 +143,24 @@ class _Coming:
 
     def round(self) -> Figures:
         """Measure all once."""
-        added, removed, bare_added, bare_removed, cpu = [], [], [], [], 0.0
+        added, removed, bare_added, bare_removed, cpu, bare_cpu = [], [], [], [], 0.0, 0.0
         # Event by event: a server that was asked a moment ago is quicker than one that has rested.
         for _ in range(self.pairs):
             before = time.process_time()
             added.append(_timed(lambda: self.reconciler.put(self.pod)))
             removed.append(_timed(lambda: self.reconciler.remove(self.pod)))
-            cpu += time.process_time() - before
+            between = time.process_time()
             bare_added.append(_timed(lambda: self.wire.transact(self.bare_add)))
             bare_removed.append(_timed(lambda: self.wire.transact(self.bare_remove)))
+            cpu += between - before
+            bare_cpu += time.process_time() - between
         return {
             "added_s": statistics.median(added),
             "removed_s": statistics.median(removed),
             "bare_added_s": statistics.median(bare_added),
             "bare_removed_s": statistics.median(bare_removed),
             "cpu_s": cpu / (2 * self.pairs),
+            "bare_cpu_s": bare_cpu / (2 * self.pairs),
             **self._stream(),
         }
 

@@ -142,7 +142,8 @@ The bare transaction has the same operations as ready bytes, on a second server 
 client to tell of the change, ours has the library itself. The two take turns pod by pod, for a server that was asked a
 moment ago is quicker than one that has rested; pods one after the other come in two rows, first ours, then bare.
 Ovsdb-server copies the set of a switch's ports for each change to it, so one huge switch is slow for everybody: there,
-the ratio to the bare transaction tells. Client CPU is that of the whole process, garbage collection included.""",
+the ratio to the bare transaction tells. Client CPU is that of the whole process, garbage collection included. Whoever
+waits longer for the server pays more for being woken, with caches gone cold: how much more, the bare client tells.""",
     "replica": """a new client's copy
 
 Reading the bytes means: the same monitor request on a bare socket, and `json.loads` of the reply as a whole. Memory is

@@ -2,7 +2,7 @@
 
 Law: messages in, messages out; no socket, no clock, no lock. A copy is complete from the reply to our request to be
 told of changes, and the word that the schema is still the same, until the connection ends. Each message after that
-reply moves it by one whole transaction.
+reply moves it by one whole transaction; while we are away it stays as it is.
 
 The requests: ovsdb-server(7) sections 4.1.12 to 4.1.17 (monitor_cond_since and older ways), 4.1.9 (set_db_change_aware)
 and RFC 7047 section 4.1.7 (monitor_cancel).
@@ -89,7 +89,8 @@ class Follower:
         self.sent = SentRows()
         self.rows = ReplicaRows(sent=self.sent)
         self.schema = Schema({}, "unknown")
-        self.complete = self._is_following = self.is_away = self._is_known = False
+        self.complete = self._is_following = self._is_known = False
+        self.is_away = self._is_apart = self._is_stale = False
         self._send = send
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
@@ -130,7 +131,7 @@ class Follower:
 
     def stop(self) -> None:
         """Take in nothing more on this connection: it is to end."""
-        self.complete = self._is_following = self.is_away = False
+        self.complete = self._is_following = self.is_away = self._is_apart = self._is_stale = False
 
     def forget(self) -> None:
         """Fetch all rows again on the next connection, as if none had been known."""
@@ -157,7 +158,7 @@ class Follower:
 
     def base(self) -> Base[Snapshot] | None:
         """Return the rows, None while they are not complete."""
-        if not self.complete or self._behind:
+        if not self.complete or self.is_behind:
             return None
         snapshot = self.rows.snapshot()
         return Base(snapshot, self.schema, snapshot.serial, self.numbers())
@@ -165,7 +166,7 @@ class Follower:
     @property
     def is_behind(self) -> bool:
         """Whether the server has more to tell than the rows show; see `catch_up`."""
-        return bool(self._behind)
+        return bool(self._behind or self._is_stale)
 
     def catch_up(self) -> None:
         """Give no rows until the server has told us all that it knows by now, as after a commit on another connection.
@@ -176,6 +177,8 @@ class Follower:
         def caught_up(_result: Any, _error: Any) -> None:
             self._behind -= 1
 
+        if self._is_apart:
+            self._lack()
         # Not only of a complete copy: one that is on its way may be older than what was committed meanwhile.
         self._behind += 1
         self._ask("echo", [], caught_up)
@@ -187,7 +190,7 @@ class Follower:
         is_local    the server is on this machine
         """
         # To be told anew of all that there is by then must not take longer than to be told of what is new.
-        if operations > len(self.rows):
+        if operations > len(self.rows) and not self._is_apart:
             self.leave()
         elif is_local:
             self.hold_off()
@@ -207,20 +210,29 @@ class Follower:
 
         Meanwhile the rows stay as they are. That account takes it a tenth of the time of a long transaction.
         """
-        if self.complete and not self.is_away:
-            self.is_away = True
+        if self.complete and not self._is_apart:
+            self.is_away = self._is_apart = True
             self._ask("monitor_cancel", [DATABASE], self._left)
 
     def _left(self, _result: Any, error: Any) -> None:
         if error:
             raise Unfit(f"cannot be left: {_said(error)}")
         self._is_following = False
+        if not self.is_away:
+            self._ask_for_rows(iter(_METHODS))
 
     def come_back(self) -> None:
-        """Give no rows until the server has told us anew what it knows by now, after we have left."""
+        """Have the server tell us anew of all rows, after we have left; until then they stay as they are."""
         if self.is_away:
-            self.complete = self.is_away = False
-            self._ask_for_rows(iter(_METHODS))
+            self.is_away = False
+            # Updates may still come until we have left, and the server is asked for what is behind the last one.
+            if not self._is_following:
+                self._ask_for_rows(iter(_METHODS))
+
+    def _lack(self) -> None:
+        """Come back, and give no rows until then: they lack something that this object has committed."""
+        self._is_stale = True
+        self.come_back()
 
     def numbers(self) -> Mapping[str, int]:
         """Return the columns of NB_Global that confirm changes, nothing while there is no such row."""
@@ -253,6 +265,8 @@ class Follower:
     def _answered(self, number: object, result: Any, error: Any) -> None:
         if (pending := self._pending.pop(number, None)) is not None:
             self._echoes.pop(number, None)
+            if not self._is_following:
+                self._lack()
             pending.answered(result, error)
         elif (answer := self._answers.pop(number, None)) is not None:
             answer(result, error)
@@ -336,7 +350,8 @@ class Follower:
         found, transaction, tables = result if method == "monitor_cond_since" else (False, _NO_TRANSACTION, result)
         changes = self._changes(tables)
         if found:
-            self.rows.apply(changes)
+            if changes:
+                self.rows.apply(changes)
         else:
             for change in changes:
                 self._fresh.load(change)
@@ -347,6 +362,7 @@ class Follower:
         self._is_known = True
         self._last_transaction = transaction
         self._is_following = True
+        self.complete = self._is_stale = self._is_apart = False
         # A server that was given another schema since it told us of one cancels no request that it gets only then.
         self._ask("get_schema", [DATABASE], self._schema_confirmed)
 

@@ -101,7 +101,13 @@ class Line:
     def base(self, deadline: Deadline) -> Base[Snapshot] | None:
         """Return the rows as soon as they are complete; see `attempts.Way.base`."""
         self._read_now(deadline)
-        return self.when(self._follower.base, deadline)
+        return self.when(self._base, deadline)
+
+    def _base(self) -> Base[Snapshot] | None:
+        if self._follower.is_away and not self._lanes:
+            # An interrupt has kept a lane from its end.
+            self._ask(self._follower.catch_up)
+        return self._follower.base()
 
     def send(self, operations: Operations, deadline: Deadline) -> Pending | None:
         """Send one transaction; see `attempts.Way.send`."""
@@ -111,7 +117,6 @@ class Line:
                 return None
             echo = operations.echo if isinstance(operations, OneRow) else None
             wire, pending = self._wire, self._follower.start(number, message, echo)
-            self._follow()
         if wire is not None and wire.has_unsent:
             self._send_rest(wire, deadline)
         return pending
@@ -122,18 +127,10 @@ class Line:
             if not self._read_if_none_does(min(_BUSY_S, deadline.left())):
                 wire.drain(min(_BUSY_S, deadline.left()))
 
-    def _follow(self) -> None:
-        """Come back if we have left, for whoever relies on what happens from now on; under the lock."""
-        if self._follower.is_away:
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Give no rows until they show what the server knows by now; under the lock."""
+    def _ask(self, ask: Callable[[], None]) -> None:
+        """Let the follower ask something of the server; under the lock."""
         try:
-            if self._follower.is_away:
-                self._follower.come_back()
-            else:
-                self._follower.catch_up()
+            ask()
         except BaseException:
             # A signal handler's: perhaps nobody was asked, and then nobody answers.
             self._drop("interrupted")
@@ -156,7 +153,7 @@ class Line:
                 self._lanes.add(lane)
                 if self._closed:
                     lane.abandon()
-                self._follower.stand_aside(operations, is_local=self._is_local)
+                self._ask(lambda: self._follower.stand_aside(operations, is_local=self._is_local))
                 wire = self._wire
             if wire is not None:
                 self._send_rest(wire, Deadline(_BUSY_S))
@@ -167,7 +164,7 @@ class Line:
                 lane.close()
                 # A server may take no second connection: after a lane that came to nothing it is this line's turn.
                 self._takes_lanes = lane.was_answered
-                self._catch_up()
+                self._ask(self._follower.catch_up)
             self._wake.set()
 
     def results(self, pending: Pending, deadline: Deadline) -> list[Any] | None:
@@ -176,9 +173,11 @@ class Line:
 
     def moved(self, base: Base[Snapshot], deadline: Deadline) -> bool:
         """Tell whether the rows have changed; see `attempts.Way.moved`."""
-        with self._lock:
-            self._follow()
-        return bool(self.when(lambda: self._follower.rows.serial != base.stamp or None, deadline))
+        return bool(self.when(lambda: self._has_moved(base) or None, deadline))
+
+    def _has_moved(self, base: Base[Snapshot]) -> bool:
+        self._ask(self._follower.come_back)
+        return self._follower.rows.serial != base.stamp
 
     def give_up(self, pending: Pending) -> None:
         """Make a new connection; see `attempts.Way.give_up`."""
@@ -203,7 +202,7 @@ class Line:
 
     def number(self, column: str) -> int | None:
         """Return a number of NB_Global, 0 if it has no row, None while the rows are not complete; under the lock."""
-        self._follow()
+        self._ask(self._follower.come_back)
         return self._follower.numbers().get(column, 0) if self._follower.complete else None
 
     # Waiting ---------------------------------------------------------------------------------------------------------
@@ -274,7 +273,7 @@ class Line:
             # It may be the beginning of more that the server could not get rid of. While a lane is at work it is what
             # holds the server off, and nobody waits for a server that has its hands full.
             with self._lock:
-                self._catch_up()
+                self._ask(self._follower.catch_up)
 
     def _received(self) -> int:
         return self._wire.get_received_bytes() if self._wire is not None else 0

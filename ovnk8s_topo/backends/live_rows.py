@@ -110,11 +110,13 @@ class LiveRows(abc.ABC, Generic[T]):
         self._log.add(self.serial, uuids)
 
     def succeed(self, before: LiveRows[T]) -> None:
-        """Take the place of rows that nobody changes any more, as the state behind their last one."""
+        """Take the place of rows that nobody changes any more, as their last state or, if they differ, the next one."""
         changed = different_rows(before, self)
-        self.serial = before.serial + 1
         self._log = before._log.copy()
-        self._log.add(self.serial, changed)
+        self.serial = before.serial
+        if changed:
+            self.serial += 1
+            self._log.add(self.serial, changed)
 
     def hold(self, holder: str, children: Iterable[str]) -> None:
         """Give a holder more children."""

@@ -11,13 +11,14 @@ everything   the plan of the whole topology
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Rules, diff
+from ovnk8s_topo.diff import Change, ChangeSet, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
 from ovnk8s_topo.live.doubts import Doubts
+from ovnk8s_topo.live.last_plan import LastPlan
 from ovnk8s_topo.live.lone import Lone, Loner
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.outcome import Outcome, Way
@@ -30,7 +31,6 @@ from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, wanted_ports
-from ovnk8s_topo.planner.names import prefix
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
 from ovnk8s_topo.spec import Layer3, Topology
@@ -58,9 +58,10 @@ class Engine:
         self.options, self.owner = options, plan.owner
         self.topology: Topology | None = plan.topology
         self.way: Way | None = None
-        self._take_back: Callable[[], None] | None = None
+        self._unexpect: Callable[[], None] | None = None
         self.doubts = Doubts()
         self._adrift: set[Key] = set()
+        self._unseen: list[ChangeSet] = []
         self._roll: Roll | None = None
         self._start(plan, frozenset(), serial)
 
@@ -85,12 +86,12 @@ class Engine:
         return self._roll is None and event.is_empty and event.gaps == self.base.topology.gaps
 
     def _start(self, plan: Plan, stale: frozenset[str], serial: int) -> None:
-        self.base, self.serial = plan, serial
+        self.base, self.serial, self._unseen = plan, serial, [plan.changes]
         self.still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
         self.memory: Memory | None = None
         self.loner: Loner | None = None
         self._desired: Desired | None = None
-        self.departed = _deleted(plan)
+        self._last = LastPlan(plan)
         self.dirty: set[str] = set()
         self.everything = False
         self._adrift = set()
@@ -112,56 +113,32 @@ class Engine:
         """Whether every row is as it was planned, so that the same topology asks for no change."""
         if self.memory:
             return self._look(snapshot) and not (self.everything or self.dirty)
-        changed = snapshot.changed_since(self.serial) if self.serial else None
-        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._compared(changed, snapshot)):
+        changed = self._changed(snapshot)
+        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._last.compared(changed, snapshot)):
             return False
-        self.departed.clear()
-        self.serial = snapshot.serial
+        self._last.departed.clear()
+        self._seen(snapshot)
         return True
 
-    def _compared(self, uuids: Set[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
-        """Compare rows with what the last plan of everything wants.
+    def _changed(self, snapshot: Snapshot) -> frozenset[str] | None:
+        """Return the rows to look at: what is known to have changed, and what we have written ourselves.
 
-        Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
+        Of that a backend need not know: what is written and undone while a connection is broken is never told of.
         """
-        # In the order in which they were made, in which they lie in memory: a set has none.
-        inserts = (change for change in self.base.changes if isinstance(change, Insert)) if uuids else ()
-        made = {change.uuid: change.row for change in inserts if change.uuid in uuids}
-        for uuid, row in made.items():
-            yield uuid, self._is_as_planned(uuid, row, snapshot), row
-        for uuid in uuids - made.keys():
-            yield uuid, self._is_as_planned(uuid, None, snapshot), None
+        changed = snapshot.changed_since(self.serial) if self.serial else None
+        if changed is None or not self._unseen:
+            return changed
+        return changed.union(_uuid_of(change) for changes in self._unseen for change in changes)
 
-    def _found(self, changed: Container[str]) -> Iterator[tuple[str, Row]]:
-        """Yield the rows that the last plan of everything has found as it wants them, by uuid.
-
-        changed  what has changed since
-        """
-        uuids = self.base.changes.uuids
-        found = ((uuids.get(key), row) for key, row in self.base.desired.rows.items())
-        return ((uuid, row) for uuid, row in found if uuid and uuid not in changed)
-
-    def _is_as_planned(self, uuid: str, row: Row | None, snapshot: Snapshot) -> bool:
-        """Whether a row is as the last plan wants it.
-
-        row  as that plan has made it; None: it has not
-        """
-        if row is None:
-            stored = snapshot.rows.get(uuid)
-            if stored is None:
-                return uuid in self.departed
-            wanted = self.base.desired.rows.get(stored.key)
-            if wanted is None:
-                return False
-            row = wanted
-        # Port names are unique by the schema.
-        return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
+    def _seen(self, snapshot: Snapshot) -> None:
+        self.serial = snapshot.serial
+        self._unseen.clear()
 
     def plan_lone(self, event: Event, undo: Event, snapshot: Snapshot) -> Lone | None:
         """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None."""
         if self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not undo.gaps:
             return None
-        changed = snapshot.changed_since(self.serial) if self.serial else None
+        changed = self._changed(snapshot)
         if changed is None or len(changed) > FEW_ROWS:
             return None
         self._take_in(changed, self.loner.memory, snapshot)
@@ -192,7 +169,7 @@ class Engine:
 
         AllocationError, OwnershipError  as for `Reconciler.apply`
         """
-        if not self._look(snapshot) or self.memory is None or self.everything or self._moves_a_prefix(event):
+        if not self._look(snapshot) or self.memory is None or self.everything or event.moves_a_prefix:
             return self._plan_everything(event, snapshot)
         memory = self.memory
         gone = [item for pod in event.pods for item in memory.standing.items.get(pod, ())]
@@ -225,23 +202,24 @@ class Engine:
         """Prepare for the plan to be carried out, until it is accepted, or retracted before anything else is asked."""
         # Of one that is not plain more would have to be remembered.
         if isinstance(outcome, Lone) and outcome.item.is_plain and self.loner is not None:
-            self._take_back = self.loner.accept(outcome)
+            self._unexpect = self.loner.accept(outcome)
 
     def retract(self) -> None:
         """Expect nothing any more."""
-        if self._take_back is not None:
-            self._take_back()
-            self._take_back = None
+        if self._unexpect is not None:
+            self._unexpect()
+            self._unexpect = None
 
     def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
         self.doubts.recount(outcome.changes)
+        self._unseen.append(outcome.changes)
         if isinstance(outcome, Lone):
             assert self.loner is not None
             self.way, self.topology, self._desired = "attachments", None, None
-            if self._take_back is None:
+            if self._unexpect is None:
                 self.loner.accept(outcome)
-            self._take_back = None
+            self._unexpect = None
             return
         self.way = outcome.way
         if outcome.step is None or self.memory is None:
@@ -264,7 +242,7 @@ class Engine:
             self._adrift.update(change.key for change in plan.changes)
         self._roll = self.roll.restored(undo)
         self.serial = 0  # of a snapshot that nobody can say what has changed since
-        self.topology = self._desired = self._take_back = None
+        self.topology = self._desired = self._unexpect = None
 
     def whole(self, changes: ChangeSet) -> Plan:
         """Return the plan of everything, as it stands."""
@@ -278,17 +256,17 @@ class Engine:
 
     def _look(self, snapshot: Snapshot) -> bool:
         """Take in what has changed; return whether that is known."""
-        changed = snapshot.changed_since(self.serial) if self.serial else None
+        changed = self._changed(snapshot)
         if changed is None:
             return False
         if self.memory is None:
             # What our own commit has written, or the plan has found as it shall be, need not be looked at twice.
-            compared = list(self._compared(changed, snapshot))
+            compared = list(self._last.compared(changed, snapshot))
             known = {uuid: row for uuid, is_as_planned, row in compared if is_as_planned and row}
-            known.update(self._found(changed))
+            known.update(self._last.found(changed))
             changed = frozenset(uuid for uuid, is_as_planned, _ in compared if not is_as_planned)
             self.memory = Memory.of(self.base, self.roll)
-            self.memory.watch.departed |= {uuid for uuid in self.departed if uuid in snapshot.rows}
+            self.memory.watch.departed |= {uuid for uuid in self._last.departed if uuid in snapshot.rows}
             self.still_open = self.memory.read(self.still_open, snapshot, known, prune=self.options.prune)
             self.everything = self.memory.watch.misses_any
             self.loner = Loner(self.base, self.roll, self.memory)
@@ -303,12 +281,7 @@ class Engine:
         if findings.something and (self.still_open.networks or self.still_open.stale):
             self.dirty |= {*self.still_open.networks, ""}
         self.everything |= findings.everything or findings.stale
-        self.serial = snapshot.serial
-
-    def _moves_a_prefix(self, event: Event) -> bool:
-        """Whether a network goes and another one comes whose OVN names are the same."""
-        came = {prefix(name): name for name, network in event.networks.items() if network}
-        return any(prefix(name) in came for name, network in event.networks.items() if network is None)
+        self._seen(snapshot)
 
     def _is_entangled(self, event: Event, undo: Event, gone: Sequence[Wanted], come: Sequence[Wanted]) -> bool:
         """Whether an event has to do with what could not be had before, or with IPAMClaims."""
@@ -396,5 +369,5 @@ def _port_of(item: Wanted) -> str:
     return item.port
 
 
-def _deleted(plan: Plan) -> set[str]:
-    return {change.stored.uuid for change in plan.changes if isinstance(change, Delete)}
+def _uuid_of(change: Change) -> str:
+    return change.uuid if isinstance(change, Insert) else change.stored.uuid

@@ -58,6 +58,12 @@ class Event(NamedTuple):
         """How many objects change."""
         return len(self.networks) + len(self.nodes) + len(self.pods) + len(self.ipam_claims)
 
+    @property
+    def moves_a_prefix(self) -> bool:
+        """Whether a network goes and another one comes whose OVN names are the same."""
+        came = {prefix(name) for name, network in self.networks.items() if network}
+        return any(prefix(name) in came for name, network in self.networks.items() if network is None)
+
 
 class Draft:
     """Collects what is put and removed; of several things that are said about one object the last one counts."""
@@ -181,12 +187,13 @@ class Roll:
 
     def restored(self, undo: Event) -> Roll:
         """Return what was wanted before an event that was entered, but perhaps not to its end."""
-        _update(self.networks, undo.networks)
-        _update(self.nodes, undo.nodes)
-        _update(self.pods, undo.pods)
-        _update(self.ipam_claims, undo.ipam_claims)
-        self.gaps = undo.gaps
-        return Roll(self.topology())
+        was = self._built(
+            _updated(self.networks, undo.networks),
+            _updated(self.pods, undo.pods),
+            _updated(self.ipam_claims, undo.ipam_claims),
+            _updated(self.nodes, undo.nodes),
+        )
+        return Roll(was.model_copy(update={"gaps": undo.gaps}))
 
     def _enter_pods(self, pods: Mapping[str, Pod | None]) -> None:
         for name, pod in pods.items():
@@ -331,6 +338,12 @@ def _differences(wanted: Mapping[str, V], known: Mapping[str, V]) -> Iterator[tu
         if value is not before and value != before:
             yield name, value
     yield from ((name, None) for name in known if name not in wanted)
+
+
+def _updated(known: Mapping[str, V], changes: Mapping[str, V | None]) -> Mapping[str, V]:
+    changed = dict(known)
+    _update(changed, changes)
+    return changed
 
 
 def _update(known: dict[str, V], changes: Mapping[str, V | None]) -> None:

@@ -238,6 +238,7 @@ class Snapshot:
 
         A row has changed when its `Stored` is another one: a child also when it goes to another holder, or when its
         holder gets another name; a switch not because ports come and go.
-        None when that is not known: the state is too long ago, or the replica was fetched anew in between.
+        Where a replica was fetched anew in between, what has become again as it was need not be among them.
+        None when that is not known: the state is too long ago, something was wrong, or the schema is another one now.
         """
         return self._index.changed_since(serial)

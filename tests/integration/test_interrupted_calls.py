@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count, cycle
 
 import pytest
@@ -13,10 +15,14 @@ from nb_world import LIMIT_S, Live, connected, network, reconcile
 from ovnk8s_topo import Attachment, Layer2, Layer3, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import DirectNb
 from ovnk8s_topo.backends import line as line_module
+from ovnk8s_topo.backends.attempts import Deadline
 from ovnk8s_topo.backends.contract import NbBackend
-from ovnk8s_topo.errors import BackendUnavailable
+from ovnk8s_topo.errors import BackendUnavailable, NotReached
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.testing import LocalOvn
+
+MANY = 10_000
+"""More operations than there are rows."""
 
 SOON_S = 5.0
 """For what is fetched anew in a moment; one that waits for nothing would wait for ever."""
@@ -101,6 +107,48 @@ def test_a_transaction_on_a_lane(local_ovn_nb: LocalOvn) -> None:
             if not where:
                 break
         assert point > 20_000
+
+
+def a_lane(nb: DirectNb) -> None:
+    with nb._line._lane(MANY):
+        pass
+
+
+def a_conflict(nb: DirectNb) -> None:
+    base = nb._line.base(Deadline(SOON_S))
+    assert base is not None
+    with nb._line._lane(MANY):
+        nb._line.moved(base, Deadline(0.005))
+
+
+def a_confirmation(nb: DirectNb) -> None:
+    with nb._line._lane(MANY), suppress(NotReached):
+        nb.wait("sb", MANY, timeout_s=0.005)
+
+
+def a_commit(nb: DirectNb) -> None:
+    with nb._line._lane(MANY):
+        reconcile(nb, network("b", 2), prune=True)
+        reconcile(nb, [], prune=True)
+
+
+@pytest.mark.parametrize(
+    ("act", "step"),
+    [(a_lane, 1), (a_conflict, 1), (a_confirmation, 1), (a_commit, 13)],
+    ids=["a lane", "a conflict", "a confirmation", "a commit"],
+)
+def test_what_is_done_while_the_server_is_left_alone(
+    local_ovn_nb: LocalOvn, act: Callable[[DirectNb], None], step: int
+) -> None:
+    errors = cycle(ERRORS)
+    with connected(DirectNb, local_ovn_nb.nb) as nb, connected(DirectNb, local_ovn_nb.nb) as other:
+        for point in count(1, step):
+            where = interrupted(lambda: act(nb), point, next(errors))
+            reconcile(other, network("a", 1, other_config={"round": str(point)}), "other", prune=True)
+            assert shows_soon(nb, read(other)), where
+            if not where:
+                break
+        assert point > 40
 
 
 def test_closing_after_an_interrupted_call_ends_the_thread(live: Live, local_ovn_nb: LocalOvn) -> None:

@@ -13,6 +13,7 @@ import pytest
 from faulty_link import FaultyLink
 from nb_world import LIMIT_S, connected, decide, meddled, names, network, reconcile, routed, wait_until
 
+from ovnk8s_topo import Layer2, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb
 from ovnk8s_topo.backends import lane as lane_module
 from ovnk8s_topo.backends import line as line_module
@@ -20,9 +21,9 @@ from ovnk8s_topo.backends.lane import Lane
 from ovnk8s_topo.backends.operations import Note
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
 from ovnk8s_topo.diff import ChangeSet
-from ovnk8s_topo.errors import BackendUnavailable, OutcomeUnknown, RowError
+from ovnk8s_topo.errors import BackendUnavailable, NotReached, OutcomeUnknown, RowError
 from ovnk8s_topo.nb.rowset import Snapshot
-from ovnk8s_topo.nb.tables import LogicalSwitchPort, Row
+from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.testing import LocalOvn
 
 GRACE_S = 0.5
@@ -199,6 +200,51 @@ def test_a_confirmation_is_awaited_beside_a_lane(local_ovn_nb: LocalOvn) -> None
         with nb._line._lane(PORTS):
             local_ovn_nb.nbctl("set", "NB_Global", ".", f"sb_cfg={nb_cfg}")
             nb.wait("sb", nb_cfg, timeout_s=LIMIT_S)
+
+
+def test_readers_do_not_wait_for_who_waits_for_a_confirmation(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        reconcile(nb, network("b", 3))
+        read(nb)
+        local_ovn_nb.freeze()
+        writing = threading.Thread(target=reconcile, args=(nb, LARGE))
+        writing.start()
+        wait_until(lambda: nb._line._follower.is_away)
+        with pytest.raises(NotReached):
+            nb.wait("sb", 1, timeout_s=0.2)
+        assert not nb._line._follower.is_away
+        with ends_by(0):
+            assert names(nb.snapshot(timeout_s=0.2), "Logical_Switch") == ["b"]
+        local_ovn_nb.thaw()
+        writing.join()
+        assert ports_of(nb) == PORTS + 3
+
+
+@pytest.mark.parametrize("then", ["the whole", "an event"])
+def test_a_row_that_somebody_deletes_before_we_have_seen_it(
+    local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    class Meddled(Lane):
+        def close(self) -> None:
+            local_ovn_nb.nbctl("lsp-del", "default.l2_default_p0")
+            super().close()
+
+    monkeypatch.setattr(line_module, "Lane", Meddled)
+    monkeypatch.setattr(line_module, "_MANY", 100)
+    pods = [Pod(name=f"p{number}", node="n", networks="l2") for number in range(150)]
+    flat = Layer2(name="l2", subnets="10.0.0.0/16")
+    first, second = (Topology(networks=[flat], nodes=[Node(name="n")], pods=some) for some in (pods[:-1], pods))
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        me = Reconciler(nb, timeout_s=LIMIT_S)
+        me.apply(first)
+        port = Key("Logical_Switch_Port", "default.l2_default_p0")
+        assert not read(nb).named(port)
+        if then == "an event":
+            me.put(pods[-1])
+        else:
+            me.apply(second)
+        assert read(nb).named(port)
+        assert me.verify(second).is_empty
 
 
 def test_two_lanes_at_once(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:

@@ -338,7 +338,7 @@ def test_who_leaves_is_told_of_all_anew_when_it_comes_back() -> None:
     server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "u"}}}}
     server.follower.come_back()
     server.follower.come_back()
-    assert server.follower.base() is None
+    assert server.names() == ["t"]  # nobody waits for what nobody here has done
     while server.sent:
         server.answer(server.sent.pop(0))
     after = server.follower.base()
@@ -350,6 +350,44 @@ def test_who_leaves_is_told_of_all_anew_when_it_comes_back() -> None:
     assert server.names() == ["v"]
 
 
+@pytest.mark.parametrize("comes_back", [False, True], ids=["away", "coming back"])
+@pytest.mark.parametrize("has_left", [False, True], ids=["leaving", "left"])
+def test_what_was_committed_on_another_connection_is_waited_for(has_left: bool, comes_back: bool) -> None:
+    server = Server()
+    server.connect()
+    server.follower.leave()
+    if has_left:
+        server.answer(server.sent.pop())
+    if comes_back:
+        server.follower.come_back()
+    server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "t"}}}}
+    server.follower.catch_up()
+    assert server.follower.is_behind
+    while server.sent:
+        assert server.follower.base() is None
+        server.answer(server.sent.pop(0))
+    assert not server.follower.is_behind
+    assert server.names() == ["t"]
+
+
+def test_what_was_committed_while_we_were_away_is_waited_for() -> None:
+    server = Server()
+    server.connect()
+    server.follower.leave()
+    leaving = server.sent.pop()
+    pending = sent(server, [])
+    transaction = server.sent.pop()
+    server.answer(leaving)
+    assert server.names() == ["s"]
+    server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "t"}}}}
+    server.follower.handle({"id": transaction["id"], "result": [{}], "error": None})
+    assert pending.results == [{}]
+    while server.sent:
+        assert server.follower.base() is None
+        server.answer(server.sent.pop(0))
+    assert server.names() == ["t"]
+
+
 def test_who_comes_back_before_it_has_left() -> None:
     server = Server()
     server.connect()
@@ -359,8 +397,25 @@ def test_who_comes_back_before_it_has_left() -> None:
     server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "t"}}}}
     while server.sent:
         server.answer(server.sent.pop(0))
+    assert server.since == "x"  # a cluster tells of what is behind the last update that we have taken in
     server.say("update3", DATABASE, "y", {"Logical_Switch": {SWITCH: {"modify": {"name": "u"}}}})
     assert server.names() == ["u"]
+
+
+def test_nobody_leaves_again_before_it_has_come_back() -> None:
+    server = Server()
+    server.connect()
+    server.follower.leave()
+    server.follower.come_back()
+    server.follower.leave()
+    assert [asked["method"] for asked in server.sent] == ["monitor_cancel"]
+    server.answer(server.sent.pop(0))
+    server.follower.leave()
+    assert [asked["method"] for asked in server.sent] == ["monitor_cond_since"]
+    for _ in range(2):
+        server.answer(server.sent.pop(0))
+    server.follower.leave()
+    assert [asked["method"] for asked in server.sent] == ["monitor_cancel"]
 
 
 def test_a_connection_that_ends_while_we_are_away() -> None:
