@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, TypeVar, overload
 
 from ovnk8s_topo.addresses import Subnet
 from ovnk8s_topo.errors import Problem
 from ovnk8s_topo.nb.ownership import marked
 from ovnk8s_topo.nb.rowset import RowSet
-from ovnk8s_topo.nb.tables import TABLES, Key, Row
+from ovnk8s_topo.nb.tables import TABLES, Key, LogicalSwitchPort, Row
 from ovnk8s_topo.planner.addressing import Grant
 from ovnk8s_topo.planner.allocation import Allocation, allocate
 from ovnk8s_topo.planner.claims import Claims
@@ -19,7 +20,12 @@ from ovnk8s_topo.planner.faults import Fault
 from ovnk8s_topo.planner.persistent import texts_of_claim
 from ovnk8s_topo.planner.style import STYLES
 from ovnk8s_topo.planner.topologies import BUILDERS
+from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.spec import Gaps, Network, Topology
+
+T = TypeVar("T")
+
+PORTS = LogicalSwitchPort.TABLE.name
 
 _RANKS = {table: rank for rank, table in enumerate(TABLES)}
 
@@ -51,6 +57,43 @@ class Unit(NamedTuple):
         if self.pod:
             return Gaps(pods={self.pod})
         return Gaps(nodes={self.node}) if self.node else Gaps(networks={self.network})
+
+
+class Units(Mapping[Key, Unit]):
+    """Units by the keys of their rows. Those of attachments, of which there are many, are made for whoever asks.
+
+    named        units of rows, which go before attachments
+    attachments  by the names of their ports
+    """
+
+    def __init__(self, named: Mapping[Key, Unit], attachments: Mapping[str, Wanted]) -> None:
+        self._named, self._attachments = named, attachments
+
+    def __getitem__(self, key: Key) -> Unit:
+        unit = self.get(key)
+        if unit is None:
+            raise KeyError(key)
+        return unit
+
+    @overload
+    def get(self, key: Key, /) -> Unit | None: ...
+
+    @overload
+    def get(self, key: Key, /, default: Unit | T) -> Unit | T: ...
+
+    def get(self, key: Key, /, default: Unit | T | None = None) -> Unit | T | None:
+        """Return a row's unit; the method of `Mapping` raises, and catches, an error for each key that is not there."""
+        unit = self._named.get(key)
+        if unit is None and key[0] == PORTS and (item := self._attachments.get(key[1])):
+            unit = Unit(item.network.name, pod=item.pod_key, nad_key=item.nad_key)
+        return default if unit is None else unit
+
+    def __iter__(self) -> Iterator[Key]:
+        keys = (Key(PORTS, port) for port in self._attachments)
+        return chain(self._named, (key for key in keys if key not in self._named))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +202,8 @@ class _Planner:
         self.topology, self.allocation, self.gaps, self.owner = topology, allocation, gaps, owner
         self.style = STYLES[topology.style]
         self.rows: dict[Key, Row] = {}
-        self.units: dict[Key, Unit] = {}
+        self.named: dict[Key, Unit] = {}
+        self.units = Units(self.named, {item.port: item for item, _ in allocation.granted})
         self.spoilt: set[Unit] = set()
         self.faults: list[Fault] = [*allocation.faults]
 
@@ -167,13 +211,12 @@ class _Planner:
         for network in sorted(self.topology.networks, key=lambda network: network.name):
             if network.name not in self.allocation.refused:
                 self.plan_network(network)
-        # Twice as quick as to call them: a NamedTuple sees to its defaults first.
-        new = tuple.__new__
         for item, grant in self.allocation.granted:
             network, pod, nad_key, _, port, switch, _ = item
             row = pod_port_row(network, switch, pod, nad_key, *grant, self.owner, port)
-            unit = new(Unit, (network.name, "", f"{pod.namespace}/{pod.name}", nad_key))
-            self.add(new(Key, ("Logical_Switch_Port", port)), row, unit)
+            key = tuple.__new__(Key, (PORTS, port))  # twice as quick as to call it
+            if self.rows.setdefault(key, row) is not row:
+                self.note_rivals(key, row, Unit(network.name, pod=item.pod_key, nad_key=nad_key))
         return self.result()
 
     def result(self) -> Desired:
@@ -208,10 +251,15 @@ class _Planner:
             self.add(row.key, marked(row, self.owner) if self.owner else row, unit)
 
     def add(self, key: Key, row: Row, unit: Unit) -> None:
-        """Take a row in; two units that name different rows alike are both at fault."""
-        found = self.rows.setdefault(key, row)
-        other = self.units.setdefault(key, unit)
-        if found is not row and found != row:
+        """Take in a row of a network or node."""
+        if self.rows.setdefault(key, row) is not row:
+            self.note_rivals(key, row, unit)
+        self.named.setdefault(key, unit)
+
+    def note_rivals(self, key: Key, row: Row, unit: Unit) -> None:
+        """Note that a row of that name is there already: two units that name different rows alike are both at fault."""
+        if self.rows[key] != row:
+            other = self.units[key]
             why = f"its {key} is that of {other} too"
             self.faults.append(Fault(unit.gap, Problem("name", why, subject=str(unit))))
             self.spoilt |= {unit, other}
