@@ -18,7 +18,7 @@ from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Claims, Desired, Unit, claims_from_snapshot, desired_from_topology, wanted_ports
-from ovnk8s_topo.planner.claims import Held, slices_from_snapshot
+from ovnk8s_topo.planner.claims import Held, names_of_claims, slices_from_snapshot
 from ovnk8s_topo.planner.macs import behind_chosen_macs
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.planner.wanted import Wanted
@@ -192,7 +192,7 @@ def plan_among(
     AllocationError, OwnershipError  as for any plan of everything
     """
     among = [stored for key in keys if not is_shared(key) for stored in snapshot.named(key)] + list(doomed)
-    claims = claims_from_snapshot(snapshot, owner).disowned(owner, {stored.key.name for stored in among})
+    claims = claims_from_snapshot(snapshot, owner).disowned(owner, names_of_claims(among, snapshot))
     return unguarded_plan(topology, snapshot, owner, options, claims=claims, among=among), among
 
 
@@ -268,5 +268,5 @@ def _claims(ports: dict[str, Held], items: Iterable[Wanted], ground: Ground) -> 
     claims = Claims(ports, slices)
     if ground.options.prune:
         return claims
-    doomed = {stored.key.name for stored in _stale(ground)}
+    doomed = names_of_claims(_stale(ground), ground.snapshot)
     return claims.disowned(ground.owner, doomed | {name for name in (*ports, *slices) if ground.standing.wants(name)})

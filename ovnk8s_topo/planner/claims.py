@@ -5,7 +5,7 @@ Law: a database that this library (or OVN-Kubernetes) wrote tells everything tha
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from ovnk8s_topo.addresses import (
 )
 from ovnk8s_topo.nb.ownership import external_ids_of, named_owner
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import OWNER_KEY, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort
+from ovnk8s_topo.nb.tables import OWNER_KEY, Key, LogicalRouterPort, LogicalSwitch, LogicalSwitchPort
 from ovnk8s_topo.planner import names
 
 IPV6_SLICE = 64
@@ -108,6 +108,17 @@ def claims_from_snapshot(snapshot: Snapshot, owner: str = "") -> Claims:
     """
     ports = (held for stored in snapshot.table("Logical_Switch_Port") if (held := held_by_port(stored, snapshot)))
     return Claims({held.port: held for held in ports}, slices_from_snapshot(snapshot, owner))
+
+
+def names_of_claims(rows: Iterable[Stored], snapshot: Snapshot) -> set[str]:
+    """Return the names by which `Claims` know what rows hold: a router port's is that of the switch that is lost."""
+    found: set[str] = set()
+    for stored in rows:
+        table, name = stored.key
+        switch = name.removeprefix(names.router_to_switch(""))
+        is_lost = table == "Logical_Router_Port" and not snapshot.named(Key("Logical_Switch", switch))
+        found.add(switch if is_lost else name)
+    return found
 
 
 def slices_from_snapshot(snapshot: Snapshot, owner: str) -> dict[str, HeldSlices]:

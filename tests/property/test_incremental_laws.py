@@ -469,6 +469,20 @@ TestRefusing = Refusing.TestCase
 TestRefusing.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
+def test_a_node_that_has_gone_and_whose_switch_somebody_deletes_frees_its_slice() -> None:
+    state = Sparing()
+    state.begin(honour=False, picks=[1, 0, 0, 0])
+    state.leave_ports_over(node="n1")
+    state.take_foreign_ports_away()
+    state.put_node(name="n1", pods=False, chassis="", subnets={})
+    state.hang_foreign_port(pick=0, address="")
+    state.put_network(name="b-x", pick=0)
+    state.remove_node(name="n1", drain=False)
+    # The switch stayed for what somebody has hung on it; now only its router port is left.
+    state.delete_one_of_ours(pick=1)
+    state.put_node(name="n2", pods=False, chassis="", subnets={})
+
+
 def test_every_way_was_taken() -> None:
     """Runs after the laws."""
     if SEEN:
