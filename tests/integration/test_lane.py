@@ -220,31 +220,36 @@ def test_readers_do_not_wait_for_who_waits_for_a_confirmation(local_ovn_nb: Loca
         assert ports_of(nb) == PORTS + 3
 
 
-@pytest.mark.parametrize("then", ["the whole", "an event"])
+@pytest.mark.parametrize("by_events", [False, True], ids=["the same again", "an event behind events"])
 def test_a_row_that_somebody_deletes_before_we_have_seen_it(
-    local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch, then: str
+    local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch, by_events: bool
 ) -> None:
     class Meddled(Lane):
         def close(self) -> None:
-            local_ovn_nb.nbctl("lsp-del", "default.l2_default_p0")
+            local_ovn_nb.nbctl("lsp-del", "default.l2_default_p5")
             super().close()
 
     monkeypatch.setattr(line_module, "Lane", Meddled)
     monkeypatch.setattr(line_module, "_MANY", 100)
     pods = [Pod(name=f"p{number}", node="n", networks="l2") for number in range(150)]
-    flat = Layer2(name="l2", subnets="10.0.0.0/16")
-    first, second = (Topology(networks=[flat], nodes=[Node(name="n")], pods=some) for some in (pods[:-1], pods))
+    flat, port = Layer2(name="l2", subnets="10.0.0.0/16"), Key("Logical_Switch_Port", "default.l2_default_p5")
+    few, most, every = (Topology(networks=[flat], nodes=[Node(name="n")], pods=pods[:n]) for n in (1, 149, 150))
     with connected(DirectNb, local_ovn_nb.nb) as nb:
         me = Reconciler(nb, timeout_s=LIMIT_S)
-        me.apply(first)
-        port = Key("Logical_Switch_Port", "default.l2_default_p0")
-        assert not read(nb).named(port)
-        if then == "an event":
-            me.put(pods[-1])
+        if by_events:
+            me.apply(few)
+            me.put(pods[1])
+            with me.batch() as batch:
+                batch.put(*pods[2:149])
         else:
-            me.apply(second)
+            me.apply(most)
+        assert not read(nb).named(port)
+        if by_events:
+            me.put(pods[149])
+        else:
+            assert me.apply(most).status == "applied"
         assert read(nb).named(port)
-        assert me.verify(second).is_empty
+        assert me.verify(every if by_events else most).is_empty
 
 
 def test_two_lanes_at_once(local_ovn_nb: LocalOvn, lanes: list[Lane]) -> None:
