@@ -18,7 +18,7 @@ from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import Problem, SpecError
 from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
-from ovnk8s_topo.live.failure import Underway, doubt, inherit, take_back
+from ovnk8s_topo.live.failure import Underway, doubt, inherit
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planning import Options, is_modest, pinned, plan_destruction, plan_from_snapshot, unguarded_plan
@@ -178,9 +178,9 @@ class Reconciler:
         SpecError  nothing has been applied yet, or a network cannot be beside the others
         and whatever `apply` raises; then nothing has changed, neither in the database nor in what is wanted
         """
-        engine, batch = self._known(), Batch()
-        batch.put(*objects)
-        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        engine, draft = self._known(), Draft()
+        draft.put(objects)
+        return self._happen(engine.roll.event(draft), engine, _How(wait, timeout_s))
 
     def remove(
         self,
@@ -200,9 +200,9 @@ class Reconciler:
         SpecError  nothing has been applied yet
         and whatever `apply` raises, as for `put`
         """
-        engine, batch = self._known(), Batch()
-        batch.remove(*objects, networks=networks, nodes=nodes, pods=pods, ipam_claims=ipam_claims)
-        return self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        engine, draft = self._known(), Draft()
+        draft.remove(objects, Removed(tuple(networks), tuple(nodes), tuple(pods), tuple(ipam_claims)))
+        return self._happen(engine.roll.event(draft), engine, _How(wait, timeout_s))
 
     @contextmanager
     def batch(self, *, wait: Wait = "nb", timeout_s: float | None = None) -> Iterator[Batch]:
@@ -246,7 +246,7 @@ class Reconciler:
     def _settle(self) -> None:
         """Take back an event where that was broken off itself, as by a second interrupt."""
         if self._underway is not None:
-            take_back(self._underway, None)
+            self._underway.take_back(None)
             self._underway = None
 
     def _known(self) -> Engine:
@@ -284,9 +284,11 @@ class Reconciler:
 
     def _follow(self, topology: Topology, event: Event, engine: Engine, how: _How) -> Result:
         """Apply a topology that differs from the last one by an event."""
-        undo, found = engine.undo_of(event), list[Engine | Outcome]()
+        found = list[Engine | Outcome]()
+        underway = Underway(event, engine, found)
 
         def plan_in(snapshot: Snapshot) -> Plan:
+            undo = underway.enter()
             found.clear()
             if event.is_empty and event.gaps == undo.gaps and engine.is_undisturbed(snapshot):
                 return engine.whole(ChangeSet())
@@ -307,13 +309,12 @@ class Reconciler:
             engine.topology = topology
             self._underway = None
 
-        self._underway = Underway(undo, engine, found)
+        self._underway = underway
         try:
-            engine.enter(event)
             result = self._commit(plan_in, how, learn)
         except BaseException as fault:
             if self._underway is not None:
-                take_back(self._underway, fault)
+                underway.take_back(fault)
                 self._engine, self._underway = engine, None
             raise
         if self._engine is not engine:
@@ -325,30 +326,30 @@ class Reconciler:
         """Do one transaction for an event, and know it if that has succeeded."""
         timeout_s = self._timeout(how.timeout_s)
         deadline = time.monotonic() + timeout_s
-        undo, outcomes = engine.undo_of(event), list[Outcome | Lone]()
+        gaps, outcomes = engine.roll.gaps, list[Outcome | Lone]()
 
         def decide(snapshot: Snapshot) -> ChangeSet:
             engine.retract()
-            outcome: Outcome | Lone | None = engine.plan_lone(event, undo, snapshot)
+            outcome: Outcome | Lone | None = engine.plan_lone(event, gaps, snapshot)
             if outcome is None:
+                undo = underway.enter()
                 with paused():
                     outcome = engine.plan(event, undo, snapshot)
             outcomes.append(outcome)
             return outcome.changes
 
-        underway = self._underway = Underway(undo, engine, outcomes)
+        def meanwhile() -> None:
+            underway.enter()
+            engine.expect(outcomes[-1])
+
+        underway = self._underway = Underway(event, engine, outcomes)
         try:
-            engine.enter(event)
-            done = self.nb.commit(
-                decide,
-                timeout_s=timeout_s,
-                confirm=how.wait != "nb",
-                meanwhile=lambda: engine.expect(outcomes[-1]),
-            )
+            done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb", meanwhile=meanwhile)
+            underway.enter()
             engine.accept(outcomes[-1])
             self._underway = None
         except BaseException as fault:
-            take_back(underway, fault)
+            underway.take_back(fault)
             self._underway = None
             raise
         self._wait(how.wait, done, deadline)

@@ -266,17 +266,15 @@ class Line:
 
     def _read_now(self, deadline: Deadline) -> None:
         """Take in what has come, so that a snapshot shows it."""
-        before = self._received()
-        if not self._read_if_none_does(0, timers=False):
+        wire = self._wire
+        before = wire.received if wire is not None else 0
+        if not self._read_if_none_does(0, timers=False) or wire is None:
             return
-        if self._received() - before >= _MUCH and not self._lanes and deadline.left():
+        if wire.received - before >= _MUCH and not self._lanes and deadline.left():
             # It may be the beginning of more that the server could not get rid of. While a lane is at work it is what
             # holds the server off, and nobody waits for a server that has its hands full.
             with self._lock:
                 self._ask(self._follower.catch_up)
-
-    def _received(self) -> int:
-        return self._wire.get_received_bytes() if self._wire is not None else 0
 
     @property
     def _is_local(self) -> bool:

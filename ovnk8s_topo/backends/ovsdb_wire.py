@@ -42,6 +42,7 @@ class Wire:
     status       an errno, or `ovs.jsonrpc.EOF`, once the connection has failed; 0 before
     messages     the stream of what comes
     has_more     there may be more to read at once
+    received     how many bytes have come
     heard_at     when something came that the session has not been told of; it is told by its next `run`
     """
 
@@ -51,7 +52,7 @@ class Wire:
         self.status = 0
         self.has_more = False
         self.heard_at: int | None = None
-        self._received = 0
+        self.received = 0
         self.messages = MessageStream(keep)
         self._unsent: deque[memoryview] = deque()
         self._sending = threading.Lock()
@@ -143,7 +144,7 @@ class Wire:
                 if error != errno.EAGAIN:
                     self.error(error or ovs.jsonrpc.EOF)
                 return
-            self._received += len(received)
+            self.received += len(received)
             self.heard_at = ovs.timeval.msec()
             yield from self.messages.feed(self._decode(received))
             if len(received) < _PIECE and not self._is_buffered():
@@ -191,8 +192,8 @@ class Wire:
         return sum(map(len, self._unsent))
 
     def get_received_bytes(self) -> int:
-        """Return how many bytes have come."""
-        return self._received
+        """Return `received`."""
+        return self.received
 
 
 def _number(error: OSError) -> int:

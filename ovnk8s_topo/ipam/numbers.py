@@ -28,10 +28,12 @@ class FreeNumbers:
 
     def at_or_after(self, number: int) -> int | None:
         """Return the lowest free number that is not below `number`, None if there is none."""
-        index = self._first_by_last.bisect_left(number)
-        if index == len(self._first_by_last):
+        spans = self._first_by_last
+        # Mostly in the first span: what lies before the lowest free number is no span any more.
+        index = 0 if spans and spans.peekitem(0)[0] >= number else spans.bisect_left(number)
+        if index == len(spans):
             return None
-        return max(number, int(self._first_by_last.peekitem(index)[1]))
+        return max(number, int(spans.peekitem(index)[1]))
 
     def pop(self, number: int) -> int | None:
         """Take the lowest free number that is not below `number` out of the set and return it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ovnk8s_topo.diff import Change, ChangeSet, Insert, Rules, diff
+from ovnk8s_topo.diff import ChangeSet, Insert, Rules, diff
 from ovnk8s_topo.errors import OwnershipError
 from ovnk8s_topo.live.attachments import Entangled, plan_attachments
 from ovnk8s_topo.live.doubts import Doubts
@@ -33,7 +33,7 @@ from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, wanted_ports
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
-from ovnk8s_topo.spec import Layer3, Topology
+from ovnk8s_topo.spec import Gaps, Layer3, Topology
 
 FEW_OBJECTS, CHANGED_SHARE = 100, 0.1
 """A topology is planned by what differs from the last one up to the larger of so many objects and this share of all."""
@@ -128,15 +128,18 @@ class Engine:
         changed = snapshot.changed_since(self.serial) if self.serial else None
         if changed is None or not self._unseen:
             return changed
-        return changed.union(_uuid_of(change) for changes in self._unseen for change in changes)
+        return changed.union(*map(_uuids_of, self._unseen))
 
     def _seen(self, snapshot: Snapshot) -> None:
         self.serial = snapshot.serial
         self._unseen.clear()
 
-    def plan_lone(self, event: Event, undo: Event, snapshot: Snapshot) -> Lone | None:
-        """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None."""
-        if self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not undo.gaps:
+    def plan_lone(self, event: Event, gaps: Gaps, snapshot: Snapshot) -> Lone | None:
+        """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None.
+
+        gaps  what the description left open before the event, which may have been entered or not
+        """
+        if self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not gaps:
             return None
         changed = self._changed(snapshot)
         if changed is None or len(changed) > FEW_ROWS:
@@ -231,16 +234,17 @@ class Engine:
         self.still_open = outcome.still_open
         self.dirty.clear()
 
-    def start_over(self, undo: Event, planned: Iterable[Plan]) -> None:
+    def start_over(self, undo: Event | None, planned: Iterable[Plan]) -> None:
         """Plan everything next time: an event was broken off, nobody knows where.
 
-        undo     what takes it back, as far as it was entered
+        undo     what takes it back, as far as it was entered; None: it was not
         planned  for it: what is known of their rows may have been half replaced
         """
         for plan in planned:
             self._adrift.update(plan.desired.rows)
             self._adrift.update(change.key for change in plan.changes)
-        self._roll = self.roll.restored(undo)
+        if undo is not None:
+            self._roll = self.roll.restored(undo)
         self.serial = 0  # of a snapshot that nobody can say what has changed since
         self.topology = self._desired = self._unexpect = None
 
@@ -369,5 +373,5 @@ def _port_of(item: Wanted) -> str:
     return item.port
 
 
-def _uuid_of(change: Change) -> str:
-    return change.uuid if isinstance(change, Insert) else change.stored.uuid
+def _uuids_of(changes: ChangeSet) -> list[str]:
+    return [change.uuid if isinstance(change, Insert) else change.stored.uuid for change in changes.changes]

@@ -6,7 +6,6 @@ Law: what is wanted is what was wanted before it; what nobody knows to be writte
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from ovnk8s_topo.errors import OutcomeUnknown, TopoError
 from ovnk8s_topo.live.engine import Engine
@@ -19,30 +18,37 @@ Planned = Engine | Outcome | Lone
 """What an attempt has planned: everything anew, or what an event asks for."""
 
 
-class Underway(NamedTuple):
+class Underway:
     """An event that is being carried out.
 
-    undo     what takes it back
     planned  in each attempt
+    undo     what takes it back; None: what is wanted has not changed yet
     """
 
-    undo: Event
-    engine: Engine
-    planned: Sequence[Planned]
+    def __init__(self, event: Event, engine: Engine, planned: Sequence[Planned]) -> None:
+        self.event, self.engine, self.planned = event, engine, planned
+        self.undo: Event | None = None
 
+    def enter(self) -> Event:
+        """Want what the event says from now on; return what takes it back. It counts once."""
+        if self.undo is None:
+            self.undo = self.engine.undo_of(self.event)
+            self.engine.enter(self.event)
+        return self.undo
 
-def take_back(event: Underway, fault: BaseException | None) -> None:
-    """Want what was wanted before an event. It may be done again if it was broken off itself.
+    def take_back(self, fault: BaseException | None) -> None:
+        """Want what was wanted before. It may be done again if it was broken off itself.
 
-    fault  None: taking back was broken off
-    """
-    undo, engine, planned = event
-    if isinstance(fault, TopoError):
-        engine.retract()
-        engine.enter(undo)
-    else:
-        engine.start_over(undo, map(_plan_of, planned))
-    doubt(engine, planned, fault)
+        fault  None: taking back was broken off
+        """
+        engine = self.engine
+        if isinstance(fault, TopoError):
+            engine.retract()
+            if self.undo is not None:
+                engine.enter(self.undo)
+        else:
+            engine.start_over(self.undo, map(_plan_of, self.planned))
+        doubt(engine, self.planned, fault)
 
 
 def doubt(engine: Engine, planned: Iterable[Planned], fault: BaseException | None) -> None:

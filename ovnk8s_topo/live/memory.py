@@ -57,7 +57,8 @@ class Memory:
     def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
         """Take in rows that have changed."""
         findings = self.watch.look(uuids, snapshot)
-        self.shelves.drop(findings.networks)
+        if findings.networks:
+            self.shelves.drop(findings.networks)
         for before, now in findings.ports:
             self.shelves.follow(before, now)
         return findings

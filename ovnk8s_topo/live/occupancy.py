@@ -44,6 +44,10 @@ class Occupancy:
             self._note(now)
         return before, now
 
+    def knows(self, uuid: str) -> bool:
+        """Whether a row is known to hold anything."""
+        return uuid in self._by_uuid
+
     def has(self, uuid: str, held: Held) -> bool:
         """Whether this was noted of a row."""
         return self._by_uuid.get(uuid) is held

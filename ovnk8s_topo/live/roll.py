@@ -132,8 +132,9 @@ class Roll:
 
         SpecError  a network cannot be beside the others
         """
-        networks, nodes = _news(draft.networks, self.networks), _news(draft.nodes, self.nodes)
-        claims = _news(draft.ipam_claims, self.ipam_claims)
+        networks = _news(draft.networks, self.networks) if draft.networks else _NONE
+        nodes = _news(draft.nodes, self.nodes) if draft.nodes else _NONE
+        claims = _news(draft.ipam_claims, self.ipam_claims) if draft.ipam_claims else _NONE
         if networks:
             self._check(networks)
         gaps = self.gaps
@@ -329,7 +330,7 @@ def _claims_of(pod: Pod) -> Iterator[str]:
 
 
 def _news(said: Mapping[str, V | None], known: Mapping[str, V]) -> Mapping[str, V | None]:
-    return {name: value for name, value in said.items() if value != known.get(name)} if said else _NONE
+    return {name: value for name, value in said.items() if value != known.get(name)}
 
 
 def _differences(wanted: Mapping[str, V], known: Mapping[str, V]) -> Iterator[tuple[str, V | None]]:

@@ -120,7 +120,7 @@ class Watch:
         """Note that a row that we have deleted is gone."""
         self.departed.remove(uuid)
         key = self.known.pop(uuid, None)
-        if key and key.table == PORTS:
+        if key and key.table == PORTS and self.occupancy.knows(uuid):
             findings.ports.append(self.occupancy.note(uuid, None))
 
     def _look(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:

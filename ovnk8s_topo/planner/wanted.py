@@ -88,7 +88,9 @@ def wanted_ports_of_pod(pod: Pod, networks: Mapping[str, Network]) -> Iterator[W
 
 def wanted_port(pod: Pod, network: Network, nad_key: str, attachment: Attachment) -> Wanted:
     """Return one attachment of a pod that has ports, to its network."""
-    return _plug(network, nad_key, attachment).of(pod)
+    port = names.pod_port(nad_key, pod.namespace, pod.name)
+    switch = BUILDERS[network.topology].switch_of(network, pod.node)
+    return Wanted(network, pod, nad_key, attachment, port, switch, not (_asks(attachment) or pod.given))
 
 
 class _Plug(NamedTuple):
@@ -122,8 +124,11 @@ def _plugs(pod: Pod, networks: Mapping[str, Network]) -> Iterator[_Plug]:
 
 def _plug(network: Network, nad_key: str, attachment: Attachment) -> _Plug:
     switch_of = partial(BUILDERS[network.topology].switch_of, network)
-    asks = bool(attachment.ips or attachment.mac or attachment.ipam_claim_reference)
-    return _Plug(network, nad_key, attachment, names.prefix(nad_key), switch_of, asks)
+    return _Plug(network, nad_key, attachment, names.prefix(nad_key), switch_of, _asks(attachment))
+
+
+def _asks(attachment: Attachment) -> bool:
+    return bool(attachment.ips or attachment.mac or attachment.ipam_claim_reference)
 
 
 def networks_by_nad(topology: Topology) -> Mapping[str, Network]:

@@ -83,10 +83,10 @@ class World:
         event = straight.roll.event(draft)
         undo = straight.undo_of(event)
         assert general.undo_of(event) == undo
-        straight.enter(event)
         general.enter(event)
         expected = general.plan(event, undo, before)
-        lone = straight.plan_lone(event, undo, before)
+        lone = straight.plan_lone(event, undo.gaps, before)
+        straight.enter(event)
         if lone is None:
             SEEN["general"] += 1
             straight.accept(straight.plan(event, undo, before))
