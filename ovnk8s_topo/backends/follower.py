@@ -18,7 +18,7 @@ from typing import Any
 from ovnk8s_topo.backends.attempts import Base
 from ovnk8s_topo.backends.operations import Operations, texts_of
 from ovnk8s_topo.backends.port_ops import Echo
-from ovnk8s_topo.backends.replica_rows import ReplicaRows, RowChange, row_change
+from ovnk8s_topo.backends.replica_rows import Foreseen, ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.backends.service import SERVER, SERVER_COLUMNS, Service, Unfit
 from ovnk8s_topo.backends.told_rows import SentRows
@@ -95,7 +95,7 @@ class Follower:
         self._numbers = itertools.count(1)
         self._answers: dict[object, Answer] = {}
         self._pending: dict[object, Pending] = {}
-        self._echoes: dict[object, tuple[Echo, Mapping[str, object]]] = {}
+        self._echoes: dict[object, tuple[Foreseen, Mapping[str, object]]] = {}
         self._document: Any = None
         self._asked_as = ""
         self._last_transaction = _NO_TRANSACTION
@@ -151,9 +151,9 @@ class Follower:
         """
         pending = self._pending[number] = Pending()
         self._send(message)
-        if echo is not None:
-            # The server is at work meanwhile.
-            self._echoes[number] = echo, echo.told()
+        # The server is at work meanwhile.
+        if echo is not None and (foreseen := self.rows.foresee(echo)) is not None:
+            self._echoes[number] = foreseen, echo.told()
         return pending
 
     def base(self) -> Base[Snapshot] | None:
@@ -292,9 +292,9 @@ class Follower:
 
     def _is_echo(self, tables: Mapping[str, Any]) -> bool:
         """Take in what a transaction of ours has done, if this is just that."""
-        for echo, told in self._echoes.values():
+        for foreseen, told in self._echoes.values():
             if tables == told:
-                return self.rows.apply_echo(echo)
+                return self.rows.apply_echo(foreseen)
         return False
 
     def _changes(self, tables: Mapping[str, Mapping[str, Any]]) -> list[RowChange]:

@@ -7,22 +7,18 @@ tells of a switch with 100,000 ports only which ports came and went (ovsdb-serve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from functools import partial
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.change_log import NAMING
 from ovnk8s_topo.backends.live_rows import LiveRows
-from ovnk8s_topo.backends.operations import to_json
 from ovnk8s_topo.backends.port_ops import Echo
 from ovnk8s_topo.backends.schema import GLOBAL, GLOBAL_COLUMNS
 from ovnk8s_topo.backends.told_rows import SentRows, ToldRows
+from ovnk8s_topo.backends.told_values import READERS, Json, modified, uuids
 from ovnk8s_topo.nb.columns import Column, Value
 from ovnk8s_topo.nb.rowset import Stored
 from ovnk8s_topo.nb.tables import ROW_TYPES, TABLES, Row, Table, children_of, row_from_values
-
-Json = dict[str, Any]
-"""A <row> of RFC 7047 section 5.1; columns that hold their default may be missing."""
 
 _REMEMBERED = 10_000
 """How many rows stay decoded when nobody holds a snapshot."""
@@ -80,6 +76,19 @@ def row_change(table: str, uuid: str, update: Json, text: str = "") -> RowChange
 
 
 _NOBODY: frozenset[str] = frozenset()
+
+
+class Foreseen(NamedTuple):
+    """What an echo comes to, if it comes to the rows of this state.
+
+    name    of its row
+    stored  the row, if it comes and is as it was sent
+    """
+
+    echo: Echo
+    serial: int
+    name: str
+    stored: Stored | None
 
 
 class _Step(NamedTuple):
@@ -142,30 +151,41 @@ class ReplicaRows(LiveRows[str]):
             for step in steps:
                 self._take(step)
 
-    def apply_echo(self, echo: Echo) -> bool:
-        """Make the change that an echo tells of, or return False if it does not fit: then it is for `apply`."""
-        table, uuid, holder = echo.table, echo.uuid, echo.holder
+    def foresee(self, echo: Echo) -> Foreseen | None:
+        """Return what an echo will come to, None if it does not fit: then it is for `apply`."""
+        table, uuid, holder, _, row, _ = echo
         with self.lock:
-            rows = self.contents[table]
-            is_coming = echo.row is not None
+            is_coming = row is not None
             is_held = uuid in self.held.get(holder, _NOBODY)
-            if (uuid in rows) == is_coming or is_held == is_coming or self.holders.get(uuid) != (holder,) * is_held:
-                return False
+            is_there = uuid in self.contents[table]
+            if is_there == is_coming or is_held == is_coming or self.holders.get(uuid) != (holder,) * is_held:
+                return None
             parent = self._name(holder)
-            gone = None if is_coming else self.get(uuid)
-            if parent is None or (gone is None) != is_coming:
+            stored = self.get(uuid) if row is None else Stored(uuid, row, (holder,))
+            if parent is None or stored is None:
+                return None
+            key = stored.row.parent_key
+            is_as_sent = is_coming and key is not None and key.name == parent
+            return Foreseen(echo, self.serial, stored.row.name, stored if is_as_sent else None)
+
+    def apply_echo(self, foreseen: Foreseen) -> bool:
+        """Make the change that an echo tells of, or return False if it does not fit any more."""
+        with self.lock:
+            found = foreseen if foreseen.serial == self.serial else self.foresee(foreseen.echo)
+            if found is None:
                 return False
+            (table, uuid, holder, _, row, text), _, name, stored = found
             self.about_to_change((uuid,))
-            if echo.row is not None:
-                rows[uuid] = echo.text
-                self.names[table].add(echo.row.name, uuid)
+            if row is not None:
+                self.contents[table][uuid] = text
+                self.names[table].add(name, uuid)
                 self.hold(holder, (uuid,))
-                if (key := echo.row.parent_key) is not None and key.name == parent:
-                    self._decoded[uuid] = Stored(uuid, echo.row, (holder,))
-            elif gone is not None:
-                del rows[uuid]
+                if stored is not None:
+                    self._decoded[uuid] = stored
+            else:
+                del self.contents[table][uuid]
                 self._decoded.pop(uuid, None)
-                self.names[table].discard(gone.key.name, uuid)
+                self.names[table].discard(name, uuid)
                 self.release(holder, (uuid,))
             return True
 
@@ -202,14 +222,14 @@ class ReplicaRows(LiveRows[str]):
 
     def _values(self, table: Table, row: Json) -> dict[str, Any]:
         # What the server does not say holds its default.
-        values, readers = dict(table.unset), _READERS[table.name]
+        values, readers = dict(table.unset), READERS[table.name]
         for name, datum in row.items():
             read = readers[name]
             values[name] = self._names(table.columns[name], datum) if read is None else read(datum)
         return values
 
     def _names(self, column: Column, datum: Any) -> Value:
-        names = [name for uuid in _uuids(datum) if (name := self._name(uuid)) is not None]
+        names = [name for uuid in uuids(datum) if (name := self._name(uuid)) is not None]
         return frozenset(names) if column.shape == "set" else next(iter(names), None)
 
     def _name(self, uuid: str) -> str | None:
@@ -255,7 +275,7 @@ class ReplicaRows(LiveRows[str]):
             return _Step(change.table, change.uuid, None, None, present, members - lost, lost, is_other=False)
         row = _from_text(present)
         before = self._called(change.table, row)
-        row = _modified(TABLES[change.table], row, difference)
+        row = modified(TABLES[change.table], row, difference)
         after = self._called(change.table, row)
         return _Step(change.table, change.uuid, before, after, _to_text(row), members - lost, lost)
 
@@ -309,80 +329,5 @@ def _without_members(table: str, row: Json) -> tuple[Json, frozenset[str]]:
     columns = _HOLDING[table]
     if not columns:
         return row, _NOBODY
-    members = frozenset(uuid for column in columns if column in row for uuid in _uuids(row[column]))
+    members = frozenset(uuid for column in columns if column in row for uuid in uuids(row[column]))
     return {name: datum for name, datum in row.items() if name not in columns}, members
-
-
-def _modified(table: Table, row: Json, difference: Json) -> Json:
-    """Return a row after a "modify": of sets and maps it carries only what is different, of others the new value."""
-    for name, datum in difference.items():
-        column = table.columns[name]
-        if column.shape == "set":
-            row[name] = to_json(column, _set(column, row.get(name, _EMPTY)) ^ _set(column, datum))
-        elif column.shape == "map":
-            row[name] = to_json(column, _map_modified(_map(row.get(name, _EMPTY)), _map(datum)))
-        else:
-            row[name] = datum
-    return row
-
-
-def _map_modified(before: dict[str, str], difference: dict[str, str]) -> dict[str, str]:
-    """Take pairs out that are there; let any other come, or take its key's place."""
-    gone = {key for key, text in difference.items() if before.get(key) == text}
-    return {key: text for key, text in {**before, **difference}.items() if key not in gone}
-
-
-# What RFC 7047 section 5.1 calls a <value> ----------------------------------------------------------------------
-
-_EMPTY: list[Any] = ["set", []]
-
-
-def _members(datum: Any) -> list[Any]:
-    # A set of one element comes as the bare element, which may be a <uuid>: a list, too.
-    members: list[Any] = datum[1] if isinstance(datum, list) and datum[0] == "set" else [datum]
-    return members
-
-
-def _uuids(datum: Any) -> list[str]:
-    return [member[1] for member in _members(datum)]
-
-
-def _set(column: Column, datum: Any) -> frozenset[str]:
-    return frozenset(_uuids(datum) if column.base == "uuid" else _members(datum))
-
-
-def _map(datum: Any) -> dict[str, str]:
-    return dict(datum[1])
-
-
-def _texts(datum: Any) -> frozenset[str]:
-    return frozenset((datum,) if isinstance(datum, str) else _members(datum))
-
-
-def _optional(datum: Any) -> Value:
-    return next(iter(_members(datum)), None)
-
-
-def _itself(datum: Any) -> Value:
-    value: Value = datum
-    return value
-
-
-def _reader_of(column: Column) -> Callable[[Any], Value] | None:
-    if column.refers:
-        return None
-    if column.base == "uuid":
-        return partial(_set, column)
-    readers: Mapping[str, Callable[[Any], Value]] = {
-        "map": _map,
-        "set": _texts,
-        "optional": _optional,
-        "scalar": _itself,
-    }
-    return readers[column.shape]
-
-
-_READERS: Mapping[str, Mapping[str, Callable[[Any], Value] | None]] = {
-    name: {column.name: _reader_of(column) for column in table.columns.values()} for name, table in TABLES.items()
-}
-"""Table -> column -> what reads its values; None where they are names of other rows."""

@@ -27,28 +27,20 @@ _REMEMBERED = 10_000
 """Switches that are known to be as planned."""
 
 
-class Coming(NamedTuple):
-    """What one attachment gets."""
-
-    unit: Unit
-    row: LogicalSwitchPort
-    grant: Grant
-
-
 class Lone(NamedTuple):
     """What an event does that is about one attachment.
 
     uuid    of its row
-    coming  None: it goes
     plan    an empty one that says what is the same in all: owner, leftovers, topology without objects
+    coming  its row, and what it gets; None: it goes
     claims, slices  what there is to tell of the network and the node
     """
 
     uuid: str
     item: Wanted
     changes: ChangeSet
-    coming: Coming | None
     plan: Plan
+    coming: tuple[LogicalSwitchPort, Grant] | None = None
     claims: tuple[IpamClaim, ...] = ()
     slices: tuple[Subnet, ...] | None = None
 
@@ -56,12 +48,12 @@ class Lone(NamedTuple):
         """Return the plan of the event, as `telling.plan_to_tell` does."""
         if self.coming is None:
             return replace(self.plan, changes=self.changes)
-        coming, item = self.coming, self.item
+        item, (row, grant) = self.item, self.coming
         desired = Desired(
-            RowSet([coming.row]),
-            grants={item.port: coming.grant},
+            RowSet([row]),
+            grants={item.port: grant},
             slices={} if self.slices is None else {item.network.name: {item.pod.node: self.slices}},
-            units={coming.row.key: coming.unit},
+            units={row.key: _unit_of(item)},
         )
         parts = {"networks": (item.network,), "pods": (item.pod,), "ipam_claims": self.claims}
         topology = Topology.model_construct(**{**dict(self.plan.topology), **parts})
@@ -77,7 +69,7 @@ class Loner:
     def __init__(self, plan: Plan, roll: Roll, memory: Memory) -> None:
         self.owner, self.leftovers, self.roll, self.memory = plan.owner, plan.leftovers, roll, memory
         self._empty = Plan(plan.owner, ChangeSet(), Desired(RowSet()), plan.leftovers, roll.part((), (), ()))
-        self._homes: dict[Key, tuple[Row, Stored]] = {}
+        self._homes: dict[str, tuple[Key, Row, Stored]] = {}
 
     def come(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
         """Plan an attachment of a pod that has none yet."""
@@ -86,15 +78,16 @@ class Loner:
         home = self._home(item.switch, snapshot) if grant else None
         if grant is None or home is None or snapshot.named(key):
             return None
+        switch, _, stored = home
         uuid = uuid_of(self.owner, key)
         if uuid in snapshot.rows:
             return None
         row = pod_port_row(item.network, item.switch, item.pod, item.nad_key, *grant, self.owner, item.port)
-        insert = Insert(uuid, row, (home.uuid,))
+        insert = Insert(uuid, row, (stored.uuid,))
         claims = self.roll.claims_of(item.network.name)
         slices = self.memory.standing.slices.get(item.network.name, {}).get(item.pod.node)
-        changes = ChangeSet((insert,), {Key(SWITCHES, item.switch): home.uuid, key: uuid})
-        return Lone(uuid, item, changes, Coming(_unit_of(item), row, grant), self._plan, claims, slices)
+        changes = ChangeSet((insert,), {switch: stored.uuid, key: uuid})
+        return Lone(uuid, item, changes, self._plan, (row, grant), claims, slices)
 
     def go(self, item: Wanted, snapshot: Snapshot) -> Lone | None:
         """Plan that the only attachment of a pod goes."""
@@ -103,13 +96,14 @@ class Loner:
             return None
         if len(memory.standing.keys.get(_unit_of(item), ())) != 1:
             return None
-        return Lone(found[0].uuid, item, ChangeSet((Delete(found[0]),)), None, self._plan)
+        return Lone(found[0].uuid, item, ChangeSet((Delete(found[0]),)), self._plan)
 
     def accept(self, lone: Lone) -> Callable[[], None]:
         """Take it for done; return what takes that back."""
+        unit = _unit_of(lone.item)
         if lone.coming is None:
-            return self.memory.leave(lone.item, _unit_of(lone.item), lone.uuid)
-        return self.memory.join(lone.item, *lone.coming, lone.uuid)
+            return self.memory.leave(lone.item, unit, lone.uuid)
+        return self.memory.join(lone.item, unit, *lone.coming, lone.uuid)
 
     @property
     def _plan(self) -> Plan:
@@ -132,20 +126,20 @@ class Loner:
         mac = mac_from_address(found[0]) if found else ""
         return None if not mac or mac in occupancy.macs.get(network, ()) else Grant(mac, tuple(found))
 
-    def _home(self, switch: str, snapshot: Snapshot) -> Stored | None:
-        """Return the row of a switch if it is as it was planned and nobody else has its name."""
-        key = Key(SWITCHES, switch)
+    def _home(self, switch: str, snapshot: Snapshot) -> tuple[Key, Row, Stored] | None:
+        """Return the row of a switch, planned and there, if both are the same and nobody else has its name."""
+        known = self._homes.get(switch)
+        key = known[0] if known else Key(SWITCHES, switch)
         row, found = self.memory.standing.rows.get(key), snapshot.named(key)
         if row is None or len(found) != 1:
             return None
-        known = self._homes.get(key)
-        if known is None or known[0] is not row or known[1] is not found[0]:
+        if known is None or known[1] is not row or known[2] is not found[0]:
             if found[0].row != row:
                 return None
             if len(self._homes) >= _REMEMBERED:
                 self._homes.clear()
-            self._homes[key] = row, found[0]
-        return found[0]
+            known = self._homes[switch] = key, row, found[0]
+        return known
 
 
 def _unit_of(item: Wanted) -> Unit:
