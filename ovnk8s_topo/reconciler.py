@@ -17,7 +17,7 @@ from ovnk8s_topo.batches import batches
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import Problem, SpecError
-from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome, Removed
+from ovnk8s_topo.live import Draft, Engine, Event, Lone, Object, Outcome
 from ovnk8s_topo.live.failure import Underway, doubt, inherit
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.plan import Plan
@@ -84,7 +84,7 @@ class Batch:
         ipam_claims: Iterable[str] = (),
     ) -> None:
         """Want these objects no more; see `Reconciler.remove`."""
-        self.draft.remove(objects, Removed(tuple(networks), tuple(nodes), tuple(pods), tuple(ipam_claims)))
+        self.draft.remove(objects, networks, nodes, pods, ipam_claims)
 
 
 class Reconciler:
@@ -201,7 +201,7 @@ class Reconciler:
         and whatever `apply` raises, as for `put`
         """
         engine, draft = self._known(), Draft()
-        draft.remove(objects, Removed(tuple(networks), tuple(nodes), tuple(pods), tuple(ipam_claims)))
+        draft.remove(objects, networks, nodes, pods, ipam_claims)
         return self._happen(engine.roll.event(draft), engine, _How(wait, timeout_s))
 
     @contextmanager

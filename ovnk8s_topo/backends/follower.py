@@ -161,7 +161,7 @@ class Follower:
         if not self.complete or self.is_behind:
             return None
         snapshot = self.rows.snapshot()
-        return Base(snapshot, self.schema, snapshot.serial, self.numbers())
+        return Base(snapshot, self.schema, self.rows.serial, self.numbers())
 
     @property
     def is_behind(self) -> bool:

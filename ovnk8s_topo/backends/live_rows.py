@@ -89,7 +89,7 @@ class LiveRows(abc.ABC, Generic[T]):
                 view = _View(self, self.serial)
                 self._views = [other for other in self._views if other() is not None]
                 self._views.append(weakref.ref(view, self._returned))
-                latest = Snapshot(view, self.nb_cfg)
+                latest = Snapshot.over(view, self.nb_cfg)
                 self._latest = weakref.ref(latest)
             return latest
 

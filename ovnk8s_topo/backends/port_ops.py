@@ -172,7 +172,7 @@ def _no_names(row: Row, column: Column, _: Value) -> object:
 def _mutate(link: tuple[str, str], holder: str, change: str, uuid: str) -> str:
     table, column = link
     return (
-        f'{{"op":"mutate","table":"{table}","where":{_where(holder)},'
+        f'{{"op":"mutate","table":"{table}","where":[["_uuid","==",["uuid","{holder}"]]],'
         f'"mutations":[["{column}","{change}",["set",[["uuid","{uuid}"]]]]]}}'
     )
 

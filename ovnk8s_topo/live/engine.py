@@ -62,6 +62,7 @@ class Engine:
         self.doubts = Doubts()
         self._adrift: set[Key] = set()
         self._unseen: list[ChangeSet] = []
+        self._unseen_alone: list[str] = []
         self._roll: Roll | None = None
         self._start(plan, frozenset(), serial)
 
@@ -86,7 +87,8 @@ class Engine:
         return self._roll is None and event.is_empty and event.gaps == self.base.topology.gaps
 
     def _start(self, plan: Plan, stale: frozenset[str], serial: int) -> None:
-        self.base, self.serial, self._unseen = plan, serial, [plan.changes]
+        self.base, self.serial = plan, serial
+        self._unseen, self._unseen_alone = [plan.changes], []
         self.still_open = Open(frozenset(), stale, plan.problems, plan.desired.gaps)
         self.memory: Memory | None = None
         self.loner: Loner | None = None
@@ -126,13 +128,14 @@ class Engine:
         Of that a backend need not know: what is written and undone while a connection is broken is never told of.
         """
         changed = snapshot.changed_since(self.serial) if self.serial else None
-        if changed is None or not self._unseen:
+        if changed is None or not (self._unseen or self._unseen_alone):
             return changed
-        return changed.union(*map(_uuids_of, self._unseen))
+        return changed.union(self._unseen_alone, *map(_uuids_of, self._unseen))
 
     def _seen(self, snapshot: Snapshot) -> None:
         self.serial = snapshot.serial
         self._unseen.clear()
+        self._unseen_alone.clear()
 
     def plan_lone(self, event: Event, gaps: Gaps, snapshot: Snapshot) -> Lone | None:
         """Return what `plan` does if the event is about one pod of one attachment and plain to see, else None.
@@ -216,14 +219,15 @@ class Engine:
     def accept(self, outcome: Outcome | Lone) -> None:
         """Know that the plan has been carried out."""
         self.doubts.recount(outcome.changes)
-        self._unseen.append(outcome.changes)
         if isinstance(outcome, Lone):
             assert self.loner is not None
+            self._unseen_alone.append(outcome.uuid)
             self.way, self.topology, self._desired = "attachments", None, None
             if self._unexpect is None:
                 self.loner.accept(outcome)
             self._unexpect = None
             return
+        self._unseen.append(outcome.changes)
         self.way = outcome.way
         if outcome.step is None or self.memory is None:
             self._start(outcome.plan, outcome.still_open.stale, outcome.serial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
@@ -16,16 +15,6 @@ Object = Network | Node | Pod | IpamClaim
 """What can be put and removed one by one."""
 
 V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """Names of what goes; pods and IPAMClaims as ``namespace/name``."""
-
-    networks: tuple[str, ...] = ()
-    nodes: tuple[str, ...] = ()
-    pods: tuple[str, ...] = ()
-    ipam_claims: tuple[str, ...] = ()
 
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -74,29 +63,35 @@ class Draft:
         self.pods: dict[str, Pod | None] = {}
         self.ipam_claims: dict[str, IpamClaim | None] = {}
 
-    def put(self, objects: Iterable[Object]) -> None:
-        """Note objects as they shall be."""
+    def put(self, objects: Iterable[Object], *, gone: bool = False) -> None:
+        """Note objects as they shall be, or that they go."""
         for item in objects:
             match item:
                 case Pod():
-                    self.pods[key_of_pod(item)] = item
+                    self.pods[key_of_pod(item)] = None if gone else item
                 case Node():
-                    self.nodes[item.name] = item
+                    self.nodes[item.name] = None if gone else item
                 case IpamClaim():
-                    self.ipam_claims[item.key] = item
+                    self.ipam_claims[item.key] = None if gone else item
                 case Layer3() | Layer2() | Localnet():
-                    self.networks[item.name] = item
+                    self.networks[item.name] = None if gone else item
                 case _:
                     raise TypeError(f"neither a network nor a Node, Pod or IpamClaim: {item!r}")
 
-    def remove(self, objects: Iterable[Object], removed: Removed) -> None:
-        """Note objects that go, as values or by name."""
-        named = Draft()
-        named.put(objects)
-        self.networks |= dict.fromkeys((*named.networks, *removed.networks))
-        self.nodes |= dict.fromkeys((*named.nodes, *removed.nodes))
-        self.pods |= dict.fromkeys((*named.pods, *removed.pods))
-        self.ipam_claims |= dict.fromkeys((*named.ipam_claims, *removed.ipam_claims))
+    def remove(
+        self,
+        objects: Iterable[Object],
+        networks: Iterable[str] = (),
+        nodes: Iterable[str] = (),
+        pods: Iterable[str] = (),
+        ipam_claims: Iterable[str] = (),
+    ) -> None:
+        """Note objects that go, as values or by name, pods and IPAMClaims as ``namespace/name``."""
+        self.put(objects, gone=True)
+        self.networks |= dict.fromkeys(networks)
+        self.nodes |= dict.fromkeys(nodes)
+        self.pods |= dict.fromkeys(pods)
+        self.ipam_claims |= dict.fromkeys(ipam_claims)
 
 
 class Roll:

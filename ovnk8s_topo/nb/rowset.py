@@ -204,6 +204,15 @@ class Snapshot:
         object.__setattr__(self, "_index", index)
 
     @classmethod
+    def over(cls, rows: IndexedRows, nb_cfg: int) -> Snapshot:
+        """Return the snapshot of such rows: one is made for every event, and their kind need not be found out."""
+        made, put = object.__new__(cls), object.__setattr__
+        put(made, "rows", rows)
+        put(made, "nb_cfg", nb_cfg)
+        put(made, "_index", rows)
+        return made
+
+    @classmethod
     def of(cls, stored: Iterable[Stored], nb_cfg: int = 0) -> Snapshot:
         """Build a snapshot from rows."""
         return cls({item.uuid: item for item in stored}, nb_cfg)

@@ -12,7 +12,7 @@ from tracked_nb import TrackedNb
 
 from ovnk8s_topo import IpamClaim, Layer2, Layer3, Localnet, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.diff import ChangeSet
-from ovnk8s_topo.live import Draft, Engine, Event, Lone, Removed
+from ovnk8s_topo.live import Draft, Engine, Event, Lone
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import LogicalSwitchPort
 from ovnk8s_topo.plan import Plan
@@ -79,7 +79,7 @@ class World:
         if put:
             draft.put([pod])
         else:
-            draft.remove([pod], Removed())
+            draft.remove([pod])
         event = straight.roll.event(draft)
         undo = straight.undo_of(event)
         assert general.undo_of(event) == undo
