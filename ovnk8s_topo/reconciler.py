@@ -180,7 +180,7 @@ class Reconciler:
         """
         engine, draft = self._known(), Draft()
         draft.put(objects)
-        return self._happen(engine.roll.event(draft), engine, _How(wait, timeout_s))
+        return self._happen(draft, engine, _How(wait, timeout_s))
 
     def remove(
         self,
@@ -202,7 +202,7 @@ class Reconciler:
         """
         engine, draft = self._known(), Draft()
         draft.remove(objects, networks, nodes, pods, ipam_claims)
-        return self._happen(engine.roll.event(draft), engine, _How(wait, timeout_s))
+        return self._happen(draft, engine, _How(wait, timeout_s))
 
     @contextmanager
     def batch(self, *, wait: Wait = "nb", timeout_s: float | None = None) -> Iterator[Batch]:
@@ -214,8 +214,7 @@ class Reconciler:
         self._known()
         batch = Batch()
         yield batch
-        engine = self._known()
-        batch.result = self._happen(engine.roll.event(batch.draft), engine, _How(wait, timeout_s))
+        batch.result = self._happen(batch.draft, self._known(), _How(wait, timeout_s))
 
     def verify(self, topology: Topology, *, timeout_s: float | None = None) -> Plan:
         """Compare the database with the topology: an empty plan means that it holds exactly what is wanted.
@@ -322,11 +321,12 @@ class Reconciler:
         whole = engine.whole(result.changes)
         return Result(result.changes, lambda: whole, result.attempts)
 
-    def _happen(self, event: Event, engine: Engine, how: _How) -> Result:
-        """Do one transaction for an event, and know it if that has succeeded."""
+    def _happen(self, draft: Draft, engine: Engine, how: _How) -> Result:
+        """Do one transaction for what a draft changes, and know it if that has succeeded."""
+        roll, outcomes = engine.roll, list[Outcome | Lone]()
+        event, gaps = roll.event(draft), roll.gaps
         timeout_s = self._timeout(how.timeout_s)
         deadline = time.monotonic() + timeout_s
-        gaps, outcomes = engine.roll.gaps, list[Outcome | Lone]()
 
         def decide(snapshot: Snapshot) -> ChangeSet:
             engine.retract()

@@ -231,7 +231,7 @@ class Attempts(Generic[S, C]):
         """Return what was done; see `contract.NbBackend.commit` for what it raises."""
         while True:
             base = self.way.base(self.deadline)
-            if base is None or not self.has_time():
+            if base is None or (self.decision.attempts and not self.has_time()):
                 raise self.failure()
             done = self.attempt(base)
             if done is not None:
@@ -244,7 +244,7 @@ class Attempts(Generic[S, C]):
         A refused transaction is known not to be applied; to send it once more and not hear of it would lose that.
         """
         needed = max(_LEAST_ROUND_TRIP_S, 2 * self.round_trip_s) if self.refusal is not None else 0.0
-        return self.decision.attempts == 0 or self.deadline.left() > needed
+        return self.deadline.left() > needed
 
     def attempt(self, base: Base[S]) -> Done[S, C] | None:
         """Try once; None if it must be tried again."""

@@ -217,7 +217,9 @@ class Line:
             seen = self._ticks
             try:
                 with self._lock:
-                    found = self._look(look)
+                    if self._closed:
+                        raise BackendUnavailable(f"the connection to {self.connection} was closed")
+                    found = look()
                     # Who reads takes in under the lock: what it has read by now was looked at.
                     if found is None and self._reader is None:
                         self._reader = me
@@ -243,11 +245,6 @@ class Line:
                 self._ticked.wait_for(lambda: self._ticks != seen, min(seconds, threading.TIMEOUT_MAX))
             finally:
                 self._sleepers -= 1
-
-    def _look(self, look: Callable[[], T | None]) -> T | None:
-        if self._closed:
-            raise BackendUnavailable(f"the connection to {self.connection} was closed")
-        return look()
 
     def _read_if_none_does(self, timeout_s: float, *, timers: bool = True) -> bool:
         """Do what `_read` does, unless another call does it; tell whether it was done."""

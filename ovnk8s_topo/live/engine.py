@@ -147,7 +147,10 @@ class Engine:
         changed = self._changed(snapshot)
         if changed is None or len(changed) > FEW_ROWS:
             return None
-        self._take_in(changed, self.loner.memory, snapshot)
+        if len(changed) == 1 and self.loner.memory.watch.confirms(next(iter(changed)), snapshot):
+            self._seen(snapshot)
+        else:
+            self._take_in(changed, self.loner.memory, snapshot)
         if self.everything or self.dirty:
             return None
         [(name, pod)] = event.pods.items()

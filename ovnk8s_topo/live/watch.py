@@ -101,6 +101,20 @@ class Watch:
         self.known.pop(uuid, None)
         self.arrived.pop(uuid, None)
 
+    def confirms(self, uuid: str, snapshot: Snapshot) -> bool:
+        """Whether a row is as the last event has left it, and was noted then: most that an event finds is just that."""
+        if (arrived := self.arrived.get(uuid)) is not None:
+            row, held = arrived
+            if held is None or not self.occupancy.has(uuid, held) or not snapshot.shows(uuid, row):
+                return False
+            del self.arrived[uuid]
+            return True
+        if uuid not in self.departed or self.occupancy.knows(uuid) or snapshot.rows.get(uuid) is not None:
+            return False
+        self.departed.remove(uuid)
+        self.known.pop(uuid, None)
+        return True
+
     def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
         """Read rows that have changed, and say what follows."""
         findings = Findings()
@@ -120,7 +134,7 @@ class Watch:
         """Note that a row that we have deleted is gone."""
         self.departed.remove(uuid)
         key = self.known.pop(uuid, None)
-        if key and key.table == PORTS and self.occupancy.knows(uuid):
+        if key and key.table == PORTS:
             findings.ports.append(self.occupancy.note(uuid, None))
 
     def _look(self, uuid: str, snapshot: Snapshot, findings: Findings) -> None:
