@@ -283,7 +283,7 @@ class Reconciler:
 
     def _follow(self, topology: Topology, event: Event, engine: Engine, how: _How) -> Result:
         """Apply a topology that differs from the last one by an event."""
-        found = list[Engine | Outcome]()
+        found: list[Engine | Outcome] = []
         underway = Underway(event, engine, found)
 
         def plan_in(snapshot: Snapshot) -> Plan:
@@ -323,8 +323,8 @@ class Reconciler:
 
     def _happen(self, draft: Draft, engine: Engine, how: _How) -> Result:
         """Do one transaction for what a draft changes, and know it if that has succeeded."""
-        roll, outcomes = engine.roll, list[Outcome | Lone]()
-        event, gaps = roll.event(draft), roll.gaps
+        event, gaps = engine.roll.event(draft), engine.roll.gaps
+        outcomes: list[Outcome | Lone] = []
         timeout_s = self._timeout(how.timeout_s)
         deadline = time.monotonic() + timeout_s
 

@@ -100,6 +100,11 @@ class Line:
 
     def base(self, deadline: Deadline) -> Base[Snapshot] | None:
         """Return the rows as soon as they are complete; see `attempts.Way.base`."""
+        with self._lock:
+            wire = self._wire
+            # As a rule all that has come was taken in.
+            if wire is not None and not (self._closed or wire.has_come()) and (found := self._base()) is not None:
+                return found
         self._read_now(deadline)
         return self.when(self._base, deadline)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar, overload
 
@@ -100,12 +100,15 @@ class LiveRows(abc.ABC, Generic[T]):
 
     # Changing -----------------------------------------------------------------------------------------------------
 
-    def about_to_change(self, uuids: Collection[str]) -> None:
-        """Begin a new state, in which these rows will be others: made, changed or gone."""
+    def about_to_change(self, uuids: Collection[str], before: Mapping[str, Stored | None] | None = None) -> None:
+        """Begin a new state, in which these rows will be others: made, changed or gone.
+
+        before  the rows as they are, if somebody knows
+        """
         for reference in self._views:
             view = reference()
             if view is not None:
-                view.keep(uuids)
+                view.keep(uuids, before)
         self.serial += 1
         self._log.add(self.serial, uuids)
 
@@ -146,11 +149,11 @@ class _View(IndexedRows):
         self.serial = serial
         self._before: dict[str, Stored | None] = {}
 
-    def keep(self, uuids: Iterable[str]) -> None:
+    def keep(self, uuids: Iterable[str], before: Mapping[str, Stored | None] | None) -> None:
         """Remember rows that are about to change."""
         for uuid in uuids:
             if uuid not in self._before:
-                self._before[uuid] = self._live.get(uuid)
+                self._before[uuid] = self._live.get(uuid) if before is None else before[uuid]
 
     def __getitem__(self, uuid: str) -> Stored:
         stored = self._at(uuid)

@@ -61,6 +61,8 @@ class Wire:
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._poll, self._events = select.poll(), select.POLLIN
         self._poll.register(self._socket, self._events)
+        self._glance = select.poll()
+        self._glance.register(self._socket, select.POLLIN)
 
     def write(self, message: bytes) -> None:
         """Send a message, or as much of it as goes without waiting; `run` sends the rest."""
@@ -160,6 +162,10 @@ class Wire:
             self._events = events
             self._poll.modify(self._socket, events)
         return bool(self._poll.poll(timeout_s * 1000))
+
+    def has_come(self) -> bool:
+        """Whether there is something to read; one thread at a time may ask, also while another one waits in `poll`."""
+        return self.has_more or bool(self.status or self._glance.poll(0))
 
     def _is_buffered(self) -> bool:
         # Decrypted bytes inside the TLS layer do not make the socket readable.

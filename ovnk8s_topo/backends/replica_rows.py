@@ -82,13 +82,15 @@ class Foreseen(NamedTuple):
     """What an echo comes to, if it comes to the rows of this state.
 
     name    of its row
-    stored  the row, if it comes and is as it was sent
+    before  the row by its uuid, None if it comes
+    after   the row, if it comes and is as it was sent
     """
 
     echo: Echo
     serial: int
     name: str
-    stored: Stored | None
+    before: Mapping[str, Stored | None]
+    after: Stored | None
 
 
 class _Step(NamedTuple):
@@ -165,8 +167,8 @@ class ReplicaRows(LiveRows[str]):
             if parent is None or stored is None:
                 return None
             key = stored.row.parent_key
-            is_as_sent = is_coming and key is not None and key.name == parent
-            return Foreseen(echo, self.serial, stored.row.name, stored if is_as_sent else None)
+            after = stored if is_coming and key is not None and key.name == parent else None
+            return Foreseen(echo, self.serial, stored.row.name, {uuid: None if is_coming else stored}, after)
 
     def apply_echo(self, foreseen: Foreseen) -> bool:
         """Make the change that an echo tells of, or return False if it does not fit any more."""
@@ -174,14 +176,14 @@ class ReplicaRows(LiveRows[str]):
             found = foreseen if foreseen.serial == self.serial else self.foresee(foreseen.echo)
             if found is None:
                 return False
-            (table, uuid, holder, _, row, text), _, name, stored = found
-            self.about_to_change((uuid,))
+            (table, uuid, holder, _, row, text), _, name, before, after = found
+            self.about_to_change((uuid,), before)
             if row is not None:
                 self.contents[table][uuid] = text
                 self.names[table].add(name, uuid)
                 self.hold(holder, (uuid,))
-                if stored is not None:
-                    self._decoded[uuid] = stored
+                if after is not None:
+                    self._decoded[uuid] = after
             else:
                 del self.contents[table][uuid]
                 self._decoded.pop(uuid, None)

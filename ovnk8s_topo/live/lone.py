@@ -117,7 +117,8 @@ class Loner:
         network, port, standing, occupancy = item.network.name, item.port, self.memory.standing, self.memory.occupancy
         if not item.is_plain or key in standing.units or port in standing.ports or port in occupancy.ports:
             return None
-        avoided, found = standing.avoided.get(network, ()), list[Address]()
+        avoided = standing.avoided.get(network, ())
+        found: list[Address] = []
         for pool in self.memory.shelves.of(item).pools.pools:
             address = pool.lowest_free(avoided)
             if address is None:
