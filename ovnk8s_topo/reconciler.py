@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Self
 
-from ovnk8s_topo.backends.contract import Committed, NbBackend
+from ovnk8s_topo.backends.contract import Committed, Level, NbBackend
 from ovnk8s_topo.batches import batches
 from ovnk8s_topo.collector import paused
 from ovnk8s_topo.diff import ChangeSet
@@ -352,7 +352,8 @@ class Reconciler:
             underway.take_back(fault)
             self._underway = None
             raise
-        self._wait(how.wait, done, deadline)
+        if how.wait != "nb":
+            self._wait(how.wait, done, deadline)
         return Result(done.changes, outcomes[-1].tell, done.attempts)
 
     def _timeout(self, timeout_s: float | None) -> float:
@@ -376,15 +377,15 @@ class Reconciler:
             decide, timeout_s=timeout_s, confirm=how.wait != "nb", cut=cut if how.atomic == "unit" else None
         )
         learn()
-        self._wait(how.wait, done, deadline)
+        if how.wait != "nb":
+            self._wait(how.wait, done, deadline)
         [plan] = last
         return Result(done.changes, lambda: plan, done.attempts)
 
-    def _wait(self, wait: Wait, done: Committed, deadline: float) -> None:
-        if wait != "nb":
-            left = max(deadline - time.monotonic(), 0.1)
-            nb_cfg = done.nb_cfg or self.nb.snapshot(timeout_s=left).nb_cfg
-            self.nb.wait(wait, nb_cfg, timeout_s=left)
+    def _wait(self, wait: Level, done: Committed, deadline: float) -> None:
+        left = max(deadline - time.monotonic(), 0.1)
+        nb_cfg = done.nb_cfg or self.nb.snapshot(timeout_s=left).nb_cfg
+        self.nb.wait(wait, nb_cfg, timeout_s=left)
 
 
 class _How(NamedTuple):

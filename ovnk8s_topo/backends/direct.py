@@ -26,7 +26,8 @@ class _Decision(Decision[Snapshot, ChangeSet]):
         self.decide, self.meanwhile, self.ports_for = decide, meanwhile, ports_for
 
     def encode(self, changes: ChangeSet, actual: Snapshot, schema: Schema) -> Operations:
-        return self.ports_for(schema).encode(changes, actual) or operations(changes, actual, schema)
+        one_row = self.ports_for(schema).encode(changes, actual)
+        return operations(changes, actual, schema) if one_row is None else one_row
 
 
 class DirectNb:

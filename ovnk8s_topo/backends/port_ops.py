@@ -67,7 +67,7 @@ class OneRow(Sequence[Operation]):
 
     def texts(self, _: Note | None = None) -> Iterator[str]:
         """Yield the text; what is heard of the row is `echo`."""
-        yield self.text
+        return iter((self.text,))
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self._decoded)
