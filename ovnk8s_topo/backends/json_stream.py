@@ -9,6 +9,7 @@ at a time, the row goes to `keep`, and its text is forgotten.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Generator, Iterator
@@ -167,27 +168,24 @@ class MessageStream:
     def _array(self) -> Generator[None, None, list[Any]]:
         members: list[Any] = []
         self._at += 1
-        self._run(members)
+        seen = ""
         while (yield from self._mark()) != "]":
+            if self._text is not seen:
+                seen = self._text
+                self._run(members)
             members.append((yield from self._value("")))
             yield from self._separator("]")
-            self._run(members)
         self._at += 1
         return members
 
     def _run(self, members: list[Any]) -> None:
-        """Read members that stand there whole, each with nothing but a comma behind it: the results of most servers."""
-        text, at = self._text, self._at
-        try:
-            while True:
-                value, end = _scan(text, at)
-                if not text.startswith(",", end):
-                    break
-                members.append(value)
-                at = end + 1
-        except json.JSONDecodeError:
-            pass
-        self._at = at
+        """Read all members up to the last comma between objects at once: the results of most servers."""
+        end = self._text.rfind("},{", self._at) + 1
+        if end > self._at:
+            # Where that comma is one inside of a string or another value, this is not JSON.
+            with contextlib.suppress(ValueError):
+                members += json.loads(f"[{self._text[self._at : end]}]")
+                self._at = end + 1
 
     def _object(self, name: str) -> Generator[None, None, dict[str, Any]]:
         """Read an object; members that are called by a uuid are rows of the table `name`, and go to `keep`."""

@@ -137,6 +137,36 @@ def test_a_long_row_in_small_pieces_is_not_read_again_and_again(monkeypatch: pyt
     assert read < 10 * len(text)
 
 
+@pytest.mark.parametrize(
+    "member", [{"uuid": ["uuid", "a"]}, {"rows": [{"a": {}}, {"b": "},{"}]}, ["},{"], "},{", 7], ids=str
+)
+@pytest.mark.parametrize("size", [500, 1 << 17])
+def test_members_of_a_long_array_are_not_read_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, member: Any, size: int
+) -> None:
+    text = json.dumps({"id": 1, "result": [member] * 20_000}, separators=(",", ":"))
+    read = 0
+    scan, loads = json_stream._scan, json.loads
+
+    def scanned(text: str, at: int) -> tuple[Any, int]:
+        nonlocal read
+        value, end = scan(text, at)
+        read += end - at
+        return value, end
+
+    def loaded(text: str) -> Any:
+        nonlocal read
+        read += len(text)
+        return loads(text)
+
+    monkeypatch.setattr(json_stream, "_scan", scanned)
+    monkeypatch.setattr(json, "loads", loaded)
+    stream = MessageStream(lambda *_: None)
+    found = [message for start in range(0, len(text), size) for message in stream.feed(text[start : start + size])]
+    assert found == [{"id": 1, "result": [member] * 20_000}]
+    assert read < 4 * len(text)
+
+
 @pytest.mark.parametrize("long", [0, 1 << 16])
 @pytest.mark.parametrize(
     "text",
