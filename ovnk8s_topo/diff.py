@@ -106,10 +106,12 @@ class _Differ:
         self.order = _in_order(desired)
         self.problems: list[tuple[Problem, Key]] = []
         self.kept: dict[Key, Stored] = {}
+        self.crowded: list[Stored] = []
         self.uuids: dict[Key, str] = {}
         self.holding: dict[str, dict[str, tuple[str]]] = {table: {} for table in TABLES}
         # A view of living rows takes its time to tell whether it has one: whoever asks for all gets a list.
         self.taken: Container[str] = actual.rows if len(desired) < len(actual.rows) else frozenset(actual.rows)
+        self.is_empty = not actual.rows
 
     def run(self) -> ChangeSet:
         for table, keys in self.order.items():
@@ -123,7 +125,11 @@ class _Differ:
 
     def choose(self, table: str, keys: Iterable[Key]) -> None:
         """Decide which stored row, if any, plays the part of each wanted one of a table."""
-        named, uuid_from_name = self.actual.named, uuids_of(self.rules.owner, table)
+        uuid_from_name = uuids_of(self.rules.owner, table)
+        if self.is_empty:
+            self.uuids |= {key: uuid_from_name(key[1]) for key in keys}
+            return
+        named = self.actual.named
         for key in keys:
             if candidates := named(key):
                 self.choose_among(candidates, key)
@@ -143,7 +149,11 @@ class _Differ:
             [self.kept[key]] = ours
         elif ours:
             self.kept[key] = max(ours, key=lambda stored: (len(self.actual.children(stored.uuid)), stored.uuid))
-        self.uuids[key] = self.kept[key].uuid if key in self.kept else self.new_uuid(key)
+        kept = self.kept.get(key)
+        self.uuids[key] = kept.uuid if kept else self.new_uuid(key)
+        # Of all others nothing can be in the way; to look at each once more took a tenth of a restart.
+        if kept and (len(candidates) > 1 or key.table in _PARENTS_OF_ONE):
+            self.crowded.append(kept)
 
     def new_uuid(self, key: Key) -> str:
         uuid = uuid_of(self.rules.owner, key)
@@ -240,7 +250,7 @@ class _Differ:
         """Return rows of ours under a name, or in a place, that another row of ours has: faults, not leftovers."""
         return {
             stored.uuid
-            for rival in self.kept.values()
+            for rival in self.crowded
             for stored in self.neighbours(rival)
             if not self.is_kept(stored) and owned_by(stored, self.rules.owner) and self.is_in_the_way(stored)
         }
