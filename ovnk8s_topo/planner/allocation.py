@@ -48,7 +48,7 @@ class Allocation:
     """Who got what.
 
     slices   layer3 network -> node -> its slices
-    granted  every attachment that gets a port, with its grant
+    granted  every attachment that gets a port, with its grant; by port
     refused  networks that are at fault themselves
     faults   why the others got nothing
     claims   port name -> the IPAMClaim that its attachment refers to
@@ -228,7 +228,9 @@ class _Allocator:
                     self.unsettled.remove(network.name)
                     self.grant_network(network)
         parts = (part for name, found in self.parts.items() if name not in self.refused for part in found)
-        return [pair for part in parts for pair in part.granted]
+        # Rows are made in this order and looked at in that of their names, again and again: where the two differ, each
+        # look goes to another place in memory, and 50,000 rows take a tenth longer.
+        return sorted((pair for part in parts for pair in part.granted), key=_port_of)
 
     def grant_network(self, network: Network) -> None:
         try:
@@ -345,6 +347,10 @@ class _Allocator:
         suffix, node = "_".join(held.port.rsplit("_", 2)[1:]), held.switch.rpartition("_")[2]
         left_alone = suffix in self.suffixes_left_alone or node in self.left_alone.nodes
         return left_alone or not self.is_released(held)
+
+
+def _port_of(granted: tuple[Wanted, Grant]) -> str:
+    return granted[0].port
 
 
 def is_held_by(held: Held, item: Wanted, switch: str) -> bool:
