@@ -26,11 +26,11 @@ from ovnk8s_topo.live.parts import Ground, given_up, left_standing, plan_among, 
 from ovnk8s_topo.live.roll import Event, Roll
 from ovnk8s_topo.live.standing import Open, Step, is_shared
 from ovnk8s_topo.live.telling import plan_to_tell
-from ovnk8s_topo.live.watch import PORTS
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, wanted_ports
+from ovnk8s_topo.planner.desired import PORTS
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.planning import Options, unguarded_plan
 from ovnk8s_topo.spec import Gaps, Layer3, Topology

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Set
 
 from ovnk8s_topo.diff import Delete, Insert
-from ovnk8s_topo.live.watch import PORTS
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import Row
 from ovnk8s_topo.plan import Plan
@@ -59,5 +58,4 @@ class LastPlan:
             if wanted is None:
                 return False
             row = wanted
-        # Port names are unique by the schema.
-        return snapshot.shows(uuid, row) and (row.TABLE.name == PORTS or len(snapshot.named(row.key)) == 1)
+        return snapshot.shows(uuid, row) and (row.TABLE.indexed or len(snapshot.named(row.key)) == 1)

@@ -13,13 +13,14 @@ from ovnk8s_topo.addresses import Address, Subnet, mac_from_address
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert
 from ovnk8s_topo.live.memory import Memory
 from ovnk8s_topo.live.roll import Roll
-from ovnk8s_topo.live.watch import PORTS, SWITCHES
+from ovnk8s_topo.live.watch import SWITCHES
 from ovnk8s_topo.nb.ownership import owned_by, uuid_of
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Desired, Grant, Unit
 from ovnk8s_topo.planner.common import pod_port_row
+from ovnk8s_topo.planner.desired import PORTS
 from ovnk8s_topo.planner.wanted import Wanted
 from ovnk8s_topo.spec import IpamClaim, Topology
 

@@ -12,13 +12,13 @@ from ovnk8s_topo.diff import Delete
 from ovnk8s_topo.live.occupancy import Occupancy
 from ovnk8s_topo.live.roll import Event, Roll, key_of_pod
 from ovnk8s_topo.live.standing import Open, Standing, Step, is_settled, is_shared, units_of
-from ovnk8s_topo.live.watch import PORTS
 from ovnk8s_topo.nb.ownership import owned_by
 from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key
 from ovnk8s_topo.plan import Plan
 from ovnk8s_topo.planner import Claims, Desired, Unit, claims_from_snapshot, desired_from_topology, wanted_ports
 from ovnk8s_topo.planner.claims import Held, names_of_claims, slices_from_snapshot
+from ovnk8s_topo.planner.desired import PORTS
 from ovnk8s_topo.planner.macs import behind_chosen_macs
 from ovnk8s_topo.planner.topologies import BUILDERS
 from ovnk8s_topo.planner.wanted import Wanted

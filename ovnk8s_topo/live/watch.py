@@ -18,8 +18,9 @@ from ovnk8s_topo.nb.rowset import RowSet, Snapshot, Stored
 from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.planner import Grant
 from ovnk8s_topo.planner.claims import Held
+from ovnk8s_topo.planner.desired import PORTS
 
-SWITCHES, PORTS = "Logical_Switch", "Logical_Switch_Port"
+SWITCHES = "Logical_Switch"
 
 
 @dataclass(slots=True)
