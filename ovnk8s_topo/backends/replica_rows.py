@@ -219,8 +219,9 @@ class ReplicaRows(LiveRows[str]):
                 return False
         if not table.parent:
             return True
-        parents = [self._name(holder) or "" for holder in holders] or [""]
-        return parents == [getattr(row, "parent")]  # noqa: B009 - not in every row
+        (holder,) = holders or ("",)
+        parent: str = getattr(row, "parent")  # noqa: B009 - not in every row
+        return (self._name(holder) or "") == parent
 
     def _values(self, table: Table, row: Json) -> dict[str, Any]:
         # What the server does not say holds its default.
