@@ -55,7 +55,10 @@ class Event(NamedTuple):
 
 
 class Draft:
-    """Collects what is put and removed; of several things that are said about one object the last one counts."""
+    """Collects what is put and removed; of several things that are said about one object the last one counts.
+
+    A call that raises, for it was given something else, has noted nothing.
+    """
 
     def __init__(self) -> None:
         self.networks: dict[str, Network | None] = {}
@@ -65,18 +68,22 @@ class Draft:
 
     def put(self, objects: Iterable[Object], *, gone: bool = False) -> None:
         """Note objects as they shall be, or that they go."""
-        for item in objects:
-            match item:
-                case Pod():
-                    self.pods[key_of_pod(item)] = None if gone else item
-                case Node():
-                    self.nodes[item.name] = None if gone else item
-                case IpamClaim():
-                    self.ipam_claims[item.key] = None if gone else item
-                case Layer3() | Layer2() | Localnet():
-                    self.networks[item.name] = None if gone else item
-                case _:
-                    raise TypeError(f"neither a network nor a Node, Pod or IpamClaim: {item!r}")
+        for noted, name, item in [self._place_of(item) for item in objects]:
+            noted[name] = None if gone else item
+
+    def _place_of(self, item: Object) -> tuple[dict[str, Any], str, Object]:
+        """Return where an object is noted, under which name, and the object."""
+        match item:
+            case Pod():
+                return self.pods, key_of_pod(item), item
+            case Node():
+                return self.nodes, item.name, item
+            case IpamClaim():
+                return self.ipam_claims, item.key, item
+            case Layer3() | Layer2() | Localnet():
+                return self.networks, item.name, item
+            case _:
+                raise TypeError(f"neither a network nor a Node, Pod or IpamClaim: {item!r}")
 
     def remove(
         self,
@@ -87,11 +94,13 @@ class Draft:
         ipam_claims: Iterable[str] = (),
     ) -> None:
         """Note objects that go, as values or by name, pods and IPAMClaims as ``namespace/name``."""
+        gone_networks, gone_nodes = dict.fromkeys(networks), dict.fromkeys(nodes)
+        gone_pods, gone_claims = dict.fromkeys(pods), dict.fromkeys(ipam_claims)
         self.put(objects, gone=True)
-        self.networks |= dict.fromkeys(networks)
-        self.nodes |= dict.fromkeys(nodes)
-        self.pods |= dict.fromkeys(pods)
-        self.ipam_claims |= dict.fromkeys(ipam_claims)
+        self.networks |= gone_networks
+        self.nodes |= gone_nodes
+        self.pods |= gone_pods
+        self.ipam_claims |= gone_claims
 
 
 class Roll:

@@ -130,6 +130,20 @@ def test_a_block_that_raises_does_nothing() -> None:
     assert "default.blue_default_a" not in nb.names("Logical_Switch_Port")
 
 
+def test_a_call_that_is_refused_inside_a_block_has_noted_nothing() -> None:
+    nb = TrackedNb()
+    reconciler = started(nb, BLUE, count=2)
+    with reconciler.batch() as batch:
+        with pytest.raises(TypeError):
+            batch.put(pod("a"), "b")  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            batch.remove(pod("p0000"), "b")  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            batch.remove(pod("p0000"), nodes=["n1"], pods=7)  # type: ignore[arg-type]
+    assert batch.result is not None
+    assert batch.result.status == "unchanged"
+
+
 def test_what_could_not_be_read_is_closed_by_putting_it() -> None:
     nb = TrackedNb()
     started(nb, BLUE, count=1)
