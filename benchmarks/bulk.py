@@ -75,7 +75,7 @@ def _lines(written: Load, effort: Effort) -> Iterator[Line]:
         expected = contents(ovn.nb, tables)
     taken: dict[Contender, list[Figures]] = {one: [] for one in contenders}
     different: dict[Contender, int] = {}
-    for _ in range(effort.turns(3 if pods >= 20_000 else 5)):
+    for _ in range(effort.turns(3 if pods > 50_000 else 5)):
         for one in contenders:
             with empty() as ovn:
                 taken[one].append(once(one.job(ovn.nb, written)))

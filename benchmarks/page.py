@@ -152,8 +152,8 @@ the resident peak beyond the interpreter's own, with the modules imported.""",
 
 Every phase with ten times the nodes and pods. A linear phase has 10x, one with a sort a little more; a quadratic one
 would have 100x. Where the server has a part in it, the processor time of both is told: its own part grows, too, most of
-all where rows are deleted. The last line is that alone, the same operations as bytes made before: whoever deletes them
-cannot grow by less.""",
+all where rows are deleted. The last lines are that alone: the same operations as bytes made before, and the bytes of
+the same copy, on a bare socket. No client can grow by less.""",
     "imports": """before anything happens
 
 In fresh processes, with warm files and compiled modules, as pip leaves them. The package imports its names when they

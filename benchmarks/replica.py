@@ -83,11 +83,16 @@ def _columns() -> dict[str, list[str]]:
     return {**{name: list(wanted_columns(table)) for name, table in TABLES.items()}, GLOBAL: list(GLOBAL_COLUMNS)}
 
 
-def _decoded(connection: str) -> Any:
+def bytes_of_copy(wire: Wire) -> bytes:
+    """Return what a server answers to who asks for the rows that the library keeps a copy of."""
     asked = {table: [{"columns": columns}] for table, columns in _columns().items()}
     never = "00000000-0000-0000-0000-000000000000"
+    return wire.read(request("monitor_cond_since", [DATABASE, "copy", asked, never]))
+
+
+def _decoded(connection: str) -> Any:
     with Wire(connection) as wire:
-        return json.loads(wire.read(request("monitor_cond_since", [DATABASE, "copy", asked, never])))
+        return json.loads(bytes_of_copy(wire))
 
 
 def _idl(connection: str) -> Any:

@@ -13,6 +13,7 @@ from benchmarks.backends import BACKENDS, DEFAULT
 from benchmarks.child import Job, once
 from benchmarks.clusters import OWNER, Shape, topology_of
 from benchmarks.measure import Block, Effort, Line, judged, ratio_line, samples_of, seconds
+from benchmarks.replica import bytes_of_copy
 from benchmarks.servers import empty, guarded
 from benchmarks.usage import Figures, metered
 from benchmarks.wire import Wire, transaction
@@ -31,8 +32,10 @@ TINY = ((Shape("layer3", 2, 6), Shape("layer3", 20, 60)), (Shape("layer2", 2, 6)
 
 TARGET = 12.0
 
-DESTROY, BARE = "destroy after a restart", "destroy: ready bytes on a bare socket"
-"""The second is what nobody can do anything about: the first may grow as much."""
+APPLY, REPLICA, DESTROY = "apply to an empty database, and be told of it", "replica", "destroy after a restart"
+
+BARE = {phase: f"{phase}: bytes on a bare socket" for phase in (APPLY, REPLICA, DESTROY)}
+"""What the server takes for a phase by itself, which nobody can do anything about: the phase may grow as much."""
 
 CLIENT, SERVER = "client", "server"
 
@@ -61,10 +64,10 @@ def _phases(shape: Shape) -> Figures:
 
 
 def _line(phase: str, many: list[Figures], few: list[Figures], of: str) -> Line:
-    at_most = None if phase == BARE else TARGET
+    at_most = None if phase in BARE.values() else TARGET
     wall = ratio_line(phase, samples_of(many, phase), samples_of(few, phase), of, at_most=at_most)
-    if phase == DESTROY:
-        ours, bare = (samples_of(many, name).over(samples_of(few, name)).median for name in (DESTROY, BARE))
+    if phase in BARE:
+        ours, bare = (samples_of(many, name).over(samples_of(few, name)).median for name in (phase, BARE[phase]))
         wall = replace(wall, target=f"<= {TARGET:g}x or bare", verdict=judged(ours <= max(TARGET, bare)))
     if f"{phase}|{CLIENT}" not in few[0]:
         return wall
@@ -126,29 +129,46 @@ def _live_phases(job: Job) -> Figures:
     with Wire(job.connection) as wire:
         watch = _Watch(wire.server)
     with _connected(job) as reconciler:
-        watch("apply to an empty database, and be told of it", lambda: _filled(reconciler, topology))
+        watch(APPLY, lambda: _filled(reconciler, topology))
         watch("apply again", lambda: reconciler.apply(topology))
     with _connected(job) as reconciler:
-        watch("replica", lambda: reconciler.nb.snapshot(timeout_s=600))
+        watch(REPLICA, lambda: _snapshot(reconciler))
         watch("apply after a restart", lambda: reconciler.apply(topology))
         pod = job.shape.newcomer()
         watch("one pod more", lambda: reconciler.put(pod))
     with _connected(job) as reconciler:
-        reconciler.nb.snapshot(timeout_s=600)
+        _snapshot(reconciler)
         watch(DESTROY, reconciler.destroy)
-    with _connected(job) as reconciler:
-        _filled(reconciler, topology)
-        snapshot = reconciler.nb.snapshot(timeout_s=600)
-        ready = transaction(guarded(plan_destruction(snapshot, OWNER, None).changes, snapshot))
-    with Wire(job.connection) as wire:
-        watch(BARE, lambda: wire.transact(ready))
+    _bare_phases(job, topology, watch)
     return watch.taken
 
 
 def _filled(reconciler: Reconciler, topology: Topology) -> None:
     """Apply, and wait for what the server tells of it: it begins with that at once, sooner than anybody asks."""
     reconciler.apply(topology)
-    reconciler.nb.snapshot(timeout_s=600)
+    _snapshot(reconciler)
+
+
+def _bare_phases(job: Job, topology: Topology, watch: _Watch) -> None:
+    """Time what the server needs by itself, for the same bytes; the database is empty before and after."""
+    making = _bytes_of(job, lambda reconciler: reconciler.plan(topology))
+    with Wire(job.connection) as wire:
+        watch(BARE[APPLY], lambda: (wire.transact(making), bytes_of_copy(wire)))
+    with Wire(job.connection) as wire:
+        watch(BARE[REPLICA], lambda: bytes_of_copy(wire))
+    deleting = _bytes_of(job, lambda reconciler: plan_destruction(_snapshot(reconciler), OWNER, None))
+    with Wire(job.connection) as wire:
+        watch(BARE[DESTROY], lambda: wire.transact(deleting))
+
+
+def _bytes_of(job: Job, planned: Callable[[Reconciler], Plan]) -> bytes:
+    """Return the transaction that carries a plan out."""
+    with _connected(job) as reconciler:
+        return transaction(guarded(planned(reconciler).changes, _snapshot(reconciler)))
+
+
+def _snapshot(reconciler: Reconciler) -> Snapshot:
+    return reconciler.nb.snapshot(timeout_s=600)
 
 
 def _connected(job: Job) -> Reconciler:
