@@ -127,7 +127,7 @@ class _Differ:
         """Decide which stored row, if any, plays the part of each wanted one of a table."""
         uuid_from_name = uuids_of(self.rules.owner, table)
         if self.is_empty:
-            self.uuids |= {key: uuid_from_name(key[1]) for key in keys}
+            self.uuids |= {key: uuid_from_name(key.name) for key in keys}
             return
         named = self.actual.named
         for key in keys:
