@@ -14,9 +14,9 @@ from ovnk8s_topo import Attachment, Layer2, Layer3, Node, Pod, Reconciler, Topol
 from ovnk8s_topo.backends import MemoryNb
 from ovnk8s_topo.batches import BATCH
 from ovnk8s_topo.errors import BackendUnavailable, OutcomeUnknown
-from ovnk8s_topo.live.watch import PORTS
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import OWNER_KEY
+from ovnk8s_topo.planner.desired import PORTS
 
 LAYER3 = Layer3(name="a", subnets="10.0.0.0/16/24", nads="ns/a")
 LAYER2 = Layer2(name="a", subnets="10.0.0.0/16", nads="ns/a")
