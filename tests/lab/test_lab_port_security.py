@@ -19,8 +19,8 @@ NETWORKS: list[Network] = [
 ]
 NODES = {"source": "n1", "near": "n1", "far": "n2"}
 TOPOLOGY = topology(NETWORKS, [pod(name, node, "l3", "l2", "lan") for name, node in NODES.items()])
-FORGED = "id 27745"
-"""What tells the frames of `send_echo` from those of ping."""
+FORGED = "id 27745, seq 1, length 38"
+"""What tells the frames of `send_echo` from those of ping, whose id may be the same: it is that of its process."""
 
 STRANGERS = {4: "203.0.113.9", 6: "2001:db8::9"}
 STRANGE_MAC = "0a:58:cb:00:71:09"
