@@ -144,6 +144,18 @@ def test_a_call_that_is_refused_inside_a_block_has_noted_nothing() -> None:
     assert batch.result.status == "unchanged"
 
 
+def test_a_second_switch_of_the_same_name_and_content_goes_at_the_next_apply() -> None:
+    nb = TrackedNb()
+    topology = Topology(networks=[BLUE], nodes=NODES)
+    reconciler = Reconciler(nb, owner="me")
+    reconciler.apply(topology)
+    switch = nb.row("Logical_Switch", "blue_ovn_layer2_switch")
+    nb.put(switch)
+    assert len(nb.content.named(switch.key)) == 2
+    assert reconciler.apply(topology).plan.counts == {"insert": 0, "update": 0, "delete": 1}
+    assert len(nb.content.named(switch.key)) == 1
+
+
 def test_what_could_not_be_read_is_closed_by_putting_it() -> None:
     nb = TrackedNb()
     started(nb, BLUE, count=1)
