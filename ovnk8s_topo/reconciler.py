@@ -249,7 +249,8 @@ class Reconciler:
             self._underway = None
 
     def _known(self) -> Engine:
-        self._settle()
+        if self._underway is not None:
+            self._settle()
         if self._engine is None:
             why = "nothing is known yet: apply the whole topology first, then put and remove"
             raise SpecError([Problem("topology", why)])
@@ -323,7 +324,8 @@ class Reconciler:
 
     def _happen(self, draft: Draft, engine: Engine, how: _How) -> Result:
         """Do one transaction for what a draft changes, and know it if that has succeeded."""
-        event, gaps = engine.roll.event(draft), engine.roll.gaps
+        roll = engine.roll
+        event, gaps = roll.event(draft), roll.gaps
         outcomes: list[Outcome | Lone] = []
         timeout_s = self._timeout(how.timeout_s)
         deadline = time.monotonic() + timeout_s

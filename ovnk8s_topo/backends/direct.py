@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from ovnk8s_topo.backends.attempts import Deadline, Decision
-from ovnk8s_topo.backends.batched import attempts
 from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Work, idle
 from ovnk8s_topo.backends.line import Line
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
@@ -81,7 +80,7 @@ class DirectNb:
     ) -> Committed:
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         decision = _Decision(decide, meanwhile, self._ports_for)
-        return commit(lambda also: attempts(self._line, decision, timeout_s, also, cut).run(), confirm=confirm)
+        return commit(self._line, decision, timeout_s, confirm=confirm, cut=cut)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:
         """Wait for northd or the chassis; see `contract.NbBackend.wait`."""

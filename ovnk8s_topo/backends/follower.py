@@ -17,7 +17,7 @@ from typing import Any
 
 from ovnk8s_topo.backends.attempts import Base
 from ovnk8s_topo.backends.operations import Operations, texts_of
-from ovnk8s_topo.backends.port_ops import Echo
+from ovnk8s_topo.backends.port_ops import Echo, OneRow
 from ovnk8s_topo.backends.replica_rows import Foreseen, ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.backends.service import SERVER, SERVER_COLUMNS, Service, Unfit
@@ -141,7 +141,8 @@ class Follower:
     def prepare(self, operations: Operations) -> tuple[int, bytes]:
         """Return number and bytes of a transaction, for `start`; unlike all else here it needs no care of threads."""
         number = next(self._numbers)
-        text = ",".join([f'"{DATABASE}"', *texts_of(operations)])
+        texts = (operations.text,) if isinstance(operations, OneRow) else texts_of(operations)
+        text = ",".join((f'"{DATABASE}"', *texts))
         return number, f'{{"method":"transact","params":[{text}],"id":{number}}}'.encode("ascii")
 
     def start(self, number: int, message: bytes, echo: Echo | None = None) -> Pending:

@@ -39,6 +39,7 @@ class LiveRows(abc.ABC, Generic[T]):
     names     table -> name -> uuid
     holders   uuid of a child -> uuid of the row that holds it
     held      uuid of a holder -> uuids of its children
+    log       what has changed from state to state
     """
 
     def __init__(self, serial: int = 1) -> None:
@@ -51,7 +52,7 @@ class LiveRows(abc.ABC, Generic[T]):
         self.held: dict[str, set[str]] = {}
         self._views: list[weakref.ref[_View]] = []
         self._latest: Callable[[], Snapshot | None] = lambda: None
-        self._log = ChangeLog(serial)
+        self.log = ChangeLog(serial)
 
     @abc.abstractmethod
     def _stored(self, table: str, uuid: str, content: T) -> Stored:
@@ -93,11 +94,6 @@ class LiveRows(abc.ABC, Generic[T]):
                 self._latest = weakref.ref(latest)
             return latest
 
-    def changed_since(self, serial: int, now: int) -> frozenset[str] | None:
-        """Return what has changed between two states; see `Snapshot.changed_since`."""
-        with self.lock:
-            return self._log.between(serial, now)
-
     # Changing -----------------------------------------------------------------------------------------------------
 
     def about_to_change(self, uuids: Collection[str], before: Mapping[str, Stored | None] | None = None) -> None:
@@ -110,16 +106,16 @@ class LiveRows(abc.ABC, Generic[T]):
             if view is not None:
                 view.keep(uuids, before)
         self.serial += 1
-        self._log.add(self.serial, uuids)
+        self.log.add(self.serial, uuids)
 
     def succeed(self, before: LiveRows[T]) -> None:
         """Take the place of rows that nobody changes any more, as their last state or, if they differ, the next one."""
         changed = different_rows(before, self)
-        self._log = before._log.copy()
+        self.log = before.log.copy()
         self.serial = before.serial
         if changed:
             self.serial += 1
-            self._log.add(self.serial, changed)
+            self.log.add(self.serial, changed)
 
     def hold(self, holder: str, children: Iterable[str]) -> None:
         """Give a holder more children."""
@@ -220,7 +216,8 @@ class _View(IndexedRows):
         return tuple(self[uuid] for uuid in sorted(self._users.get(key, ())))
 
     def changed_since(self, serial: int) -> frozenset[str] | None:
-        return self._live.changed_since(serial, self.serial)
+        with self._live.lock:
+            return self._live.log.between(serial, self.serial)
 
     @cached_property
     def _users(self) -> dict[Key, list[str]]:

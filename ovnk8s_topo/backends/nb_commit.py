@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
-from ovnk8s_topo.backends.attempts import Base, Done, nothing_more
-from ovnk8s_topo.backends.contract import Committed, Level
+from ovnk8s_topo.backends.attempts import Base, Decision, Done, Way, nothing_more
+from ovnk8s_topo.backends.batched import attempts
+from ovnk8s_topo.backends.contract import Committed, Cut, Level
 from ovnk8s_topo.backends.operations import Operation, confirmation
 from ovnk8s_topo.diff import ChangeSet, Delete, Insert, Update
 from ovnk8s_topo.errors import NotReached
@@ -16,16 +16,13 @@ from ovnk8s_topo.nb.rowset import Snapshot
 
 LOG = logging.getLogger(__name__)
 
-Also = Callable[[Base[Snapshot]], list[Operation]]
 
-
-def commit(run: Callable[[Also], Done[Snapshot, ChangeSet]], *, confirm: bool) -> Committed:
-    """Run a transaction, say in the log what it did, and return it; `contract.NbBackend.commit` says what it raises.
-
-    run  takes what is to be added to the transaction
-    """
+def commit(
+    way: Way[Snapshot], decision: Decision[Snapshot, ChangeSet], timeout_s: float, *, confirm: bool, cut: Cut | None
+) -> Committed:
+    """Write what is decided, say in the log what that was, and return it; see `contract.NbBackend.commit`."""
     started = time.monotonic()
-    done = run(_confirmation if confirm else nothing_more)
+    done = attempts(way, decision, timeout_s, _confirmation if confirm else nothing_more, cut).run()
     changes = done.changes
     if changes.is_empty:
         return Committed(changes, done.attempts)

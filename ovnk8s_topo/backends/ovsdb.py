@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ovnk8s_topo.backends.attempts import Deadline
-from ovnk8s_topo.backends.batched import attempts
 from ovnk8s_topo.backends.contract import Committed, Cut, Decide, Level, Work, idle
 from ovnk8s_topo.backends.nb_commit import commit, not_reached
 from ovnk8s_topo.backends.operations import Operation
@@ -47,7 +46,7 @@ class OvsdbNb(OvsdbClient[Snapshot]):
         """Write what `decide` returns; see `contract.NbBackend.commit`."""
         command = ReconcileCommand(None, decide)
         command.meanwhile = meanwhile
-        return commit(lambda also: attempts(self._way, command, timeout_s, also, cut).run(), confirm=confirm)
+        return commit(self._way, command, timeout_s, confirm=confirm, cut=cut)
 
     def wait(self, level: Level, nb_cfg: int, *, timeout_s: float) -> None:
         """Wait for northd or the chassis; see `contract.NbBackend.wait`."""

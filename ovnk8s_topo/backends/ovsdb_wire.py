@@ -149,7 +149,7 @@ class Wire:
             self.received += len(received)
             self.heard_at = ovs.timeval.msec()
             yield from self.messages.feed(self._decode(received))
-            if len(received) < _PIECE and not self._is_buffered():
+            if len(received) < _PIECE and (self._is_plain or not self._is_buffered()):
                 return
         self.has_more = True
 
@@ -169,7 +169,7 @@ class Wire:
 
     def _is_buffered(self) -> bool:
         # Decrypted bytes inside the TLS layer do not make the socket readable.
-        return not self._is_plain and cast(ssl.SSLSocket, self._socket).pending() > 0
+        return cast(ssl.SSLSocket, self._socket).pending() > 0
 
     # What ovs.jsonrpc.Session asks for --------------------------------------------------------------------------------
 

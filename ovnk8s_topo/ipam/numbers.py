@@ -30,10 +30,10 @@ class FreeNumbers:
         """Return the lowest free number that is not below `number`, None if there is none."""
         spans = self._first_by_last
         # Mostly in the first span: what lies before the lowest free number is no span any more.
-        index = 0 if spans and spans.peekitem(0)[0] >= number else spans.bisect_left(number)
-        if index == len(spans):
-            return None
-        return max(number, int(spans.peekitem(index)[1]))
+        last = next(iter(spans), None)
+        if last is None or last < number:
+            last = next(spans.irange(number), None)
+        return None if last is None else max(number, int(spans[last]))
 
     def pop(self, number: int) -> int | None:
         """Take the lowest free number that is not below `number` out of the set and return it."""

@@ -79,9 +79,9 @@ class AddressPool:
 
         passed_over  addresses that do not count as free
         """
-        number = self._first
+        number, version = self._first, self.subnet.version
         while (value := self._free.at_or_after(number)) is not None:
-            address = Address(self.subnet.version, value)
+            address: Address = tuple.__new__(Address, (version, value))
             if address not in passed_over:
                 return address
             number = value + 1

@@ -142,25 +142,27 @@ class Engine:
 
         gaps  what the description left open before the event, which may have been entered or not
         """
-        if self.loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not gaps:
+        loner = self.loner
+        if loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not gaps:
             return None
         changed = self._changed(snapshot)
         if changed is None or len(changed) > FEW_ROWS:
             return None
-        if len(changed) == 1 and self.loner.memory.watch.confirms(next(iter(changed)), snapshot):
+        memory = loner.memory
+        if len(changed) == 1 and memory.watch.confirms(next(iter(changed)), snapshot):
             self._seen(snapshot)
         else:
-            self._take_in(changed, self.loner.memory, snapshot)
+            self._take_in(changed, memory, snapshot)
         if self.everything or self.dirty:
             return None
         [(name, pod)] = event.pods.items()
-        gone = self.loner.memory.standing.items.get(name, ())
+        gone = memory.standing.items.get(name, ())
         if len(gone) > 1 or (gone and pod is not None):
             return None
-        item = gone[0] if gone else self.roll.lone_attachment(pod) if pod is not None else None
-        if item is None or not self._is_plain(item, self.loner.memory):
+        item = gone[0] if gone else loner.roll.lone_attachment(pod) if pod is not None else None
+        if item is None or not self._is_plain(item, memory):
             return None
-        return self.loner.go(item, snapshot) if gone else self.loner.come(item, snapshot)
+        return loner.go(item, snapshot) if gone else loner.come(item, snapshot)
 
     def _is_plain(self, item: Wanted, memory: Memory) -> bool:
         """Whether nothing is amiss with an attachment's network and node."""

@@ -110,7 +110,7 @@ class Watch:
                 return False
             del self.arrived[uuid]
             return True
-        if uuid not in self.departed or self.occupancy.knows(uuid) or snapshot.rows.get(uuid) is not None:
+        if uuid not in self.departed or self.occupancy.knows(uuid) or uuid in snapshot.rows:
             return False
         self.departed.remove(uuid)
         self.known.pop(uuid, None)

@@ -90,7 +90,8 @@ def wanted_port(pod: Pod, network: Network, nad_key: str, attachment: Attachment
     """Return one attachment of a pod that has ports, to its network."""
     port = names.pod_port(nad_key, pod.namespace, pod.name)
     switch = BUILDERS[network.topology].switch_of(network, pod.node)
-    return Wanted(network, pod, nad_key, attachment, port, switch, not (_asks(attachment) or pod.given))
+    is_plain = not (pod.given or _asks(attachment))
+    return tuple.__new__(Wanted, (network, pod, nad_key, attachment, port, switch, is_plain))
 
 
 class _Plug(NamedTuple):

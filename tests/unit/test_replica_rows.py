@@ -287,7 +287,7 @@ def test_what_happened_too_long_ago_is_not_known(monkeypatch: pytest.MonkeyPatch
     now = rows.snapshot()
     assert [now.changed_since(serial) for serial in (0, serials[0], serials[-1])] == [None, None, frozenset({PORTS[0]})]
     assert now.changed_since(now.serial + 1) is None
-    assert len(rows._log._states) <= 10
+    assert len(rows.log._states) <= 10
 
 
 def test_the_same_state_is_the_same_snapshot() -> None:
