@@ -348,7 +348,7 @@ class Reconciler:
         try:
             done = self.nb.commit(decide, timeout_s=timeout_s, confirm=how.wait != "nb", meanwhile=meanwhile)
             underway.enter()
-            engine.accept(outcomes[-1])
+            engine.accept(outcomes[-1], done.shown_at)
             self._underway = None
         except BaseException as fault:
             underway.take_back(fault)

@@ -20,7 +20,7 @@ class SnapshotNb:
 
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.content = snapshot or Snapshot.of([])
-        self.transactions = 0
+        self.transactions = self.decided_on = 0
         self.waited: list[tuple[Level, int]] = []
         self.closed = False
         self.meddle: Callable[[], object] | None = None
@@ -43,9 +43,11 @@ class SnapshotNb:
             check_whole(self.content)
         if confirm:
             self.content = Snapshot(self.content.rows, self.content.nb_cfg + 1)
-        return Committed(changes, attempts, self.content.nb_cfg if confirm else 0)
+        shown_at = self.content.serial if self.content.serial == self.decided_on + 1 else 0
+        return Committed(changes, attempts, self.content.nb_cfg if confirm else 0, shown_at)
 
     def _sent(self, decide: Decide, meanwhile: Work) -> ChangeSet:
+        self.decided_on = self.content.serial
         changes = decide(self.content)
         if not changes.is_empty:
             meanwhile()

@@ -74,12 +74,14 @@ class Done(NamedTuple, Generic[S, C]):
     attempts  how often was decided
     base      what the last attempt started from
     answers   the server's results for what was added to the changes; nothing if no answer is at hand
+    shown_at  see `Pending`
     """
 
     changes: C
     attempts: int
     base: Base[S]
     answers: list[Any]
+    shown_at: int = 0
 
 
 class Refusal(NamedTuple):
@@ -154,7 +156,12 @@ class Decision(abc.ABC, Generic[S, C]):
 
 
 class Pending(Protocol):
-    """A transaction on its way."""
+    """A transaction on its way.
+
+    shown_at  the state of the copy to which the transaction alone has led, as far as the server has told; 0: unknown
+    """
+
+    shown_at: int
 
 
 class Carrier(Protocol):
@@ -263,7 +270,7 @@ class Attempts(Generic[S, C]):
             reply = self.reply(pending, changes, carrier)
         refusal = refusal_of(reply)
         if reply and refusal is None:
-            return Done(changes, self.decision.attempts, base, reply[count : count + len(also)])
+            return Done(changes, self.decision.attempts, base, reply[count : count + len(also)], pending.shown_at)
         if refusal is not None:
             self.refused(refusal, changes)
         return None

@@ -35,11 +35,14 @@ class Committed:
     changes   what was written, empty if there was nothing to do (then nothing was sent at all)
     attempts  how often `decide` was asked, at least 1
     nb_cfg    the number to wait for, 0 if the commit did not ask northd for a confirmation
+    shown_at  `Snapshot.serial` of the state that came of what was decided on by the changes, and by nothing else, as
+              the backend has seen; 0 if it has not
     """
 
     changes: ChangeSet
     attempts: int
     nb_cfg: int = 0
+    shown_at: int = 0
 
 
 class NbBackend(Protocol):

@@ -48,13 +48,15 @@ Answer = Callable[[Any, Any], None]
 class Pending:
     """A transaction on its way.
 
-    results  the server's, one for each operation and perhaps one for the commit; [] if the connection broke, None yet
+    results   the server's, one for each operation and perhaps one for the commit; [] if the connection broke, None yet
+    shown_at  see `attempts.Pending`
     """
 
-    __slots__ = ("results",)
+    __slots__ = ("results", "shown_at")
 
     def __init__(self) -> None:
         self.results: list[Any] | None = None
+        self.shown_at = 0
 
     def seen(self) -> list[Any] | None:
         """Return the results as far as they are known."""
@@ -293,9 +295,11 @@ class Follower:
 
     def _is_echo(self, tables: Mapping[str, Any]) -> bool:
         """Take in what a transaction of ours has done, if this is just that."""
-        for foreseen, told in self._echoes.values():
+        for number, (foreseen, told) in self._echoes.items():
             if tables == told:
-                return self.rows.apply_echo(foreseen)
+                if is_taken_in := self.rows.apply_echo(foreseen):
+                    self._pending[number].shown_at = self.rows.serial
+                return is_taken_in
         return False
 
     def _changes(self, tables: Mapping[str, Mapping[str, Any]]) -> list[RowChange]:

@@ -158,19 +158,20 @@ class MemoryNb:
             # Nothing is left, but the batch that was to ask for a confirmation did not get through.
             parts = (ChangeSet(),)
         results: _Results = []
+        shown_at = 0
         for part in parts:
             operations = cast(list[Operation], encode(part, actual, _SCHEMA, checked=cut is not None))
             if confirm and part is parts[-1]:
                 operations += confirmation()
             if not cut:
                 meanwhile()
-            results = self._exchange(operations, fault)
+            results, shown_at = self._exchange(operations, actual, fault)
             if refusal := _refusal(results):
                 return refusal
             fault = None  # it has come to pass
             written.append(part)
         done = joined(written) if written else changes
-        return Committed(done, attempts, _nb_cfg(results) if confirm and parts else 0)
+        return Committed(done, attempts, _nb_cfg(results) if confirm and parts else 0, shown_at)
 
     def _read(self, fault: Fault | None) -> Snapshot:
         if self._closed:
@@ -185,8 +186,8 @@ class MemoryNb:
                 return self._mine
             return actual
 
-    def _exchange(self, operations: list[Operation], fault: Fault | None) -> _Results:
-        """Send the operations and return the answer, through whatever goes wrong."""
+    def _exchange(self, operations: list[Operation], actual: Snapshot, fault: Fault | None) -> tuple[_Results, int]:
+        """Send the operations, through whatever goes wrong; return the answer, and the state that they have led to."""
         if fault == "meddle":
             self._faults.meddle(self.transact)
         if fault in ("meddle", "request_lost", "reply_lost"):
@@ -194,19 +195,22 @@ class MemoryNb:
         if fault == "request_lost":
             self.transactions += 1
             raise OutcomeUnknown("no answer (injected: the request was lost)")
-        results = self._send(operations)
+        answer = self._send(operations, actual)
         if fault == "reply_lost":
             raise OutcomeUnknown("no answer (injected: the reply was lost)")
-        return results
+        return answer
 
-    def _send(self, operations: list[Operation]) -> _Results:
+    def _send(self, operations: list[Operation], actual: Snapshot) -> tuple[_Results, int]:
         with self._lock:
             self.transactions += 1
+            # A state begins when somebody looks, so that what others did by now is not one with what is sent.
+            is_current = self._reader.snapshot().serial == actual.serial
             results = self._database.transact(operations)
-            if _refusal(results) is None:
-                # What this object wrote it reads, however late other writers' changes come in.
-                self._mine = self._reader.snapshot()
-            return results
+            if _refusal(results) is not None:
+                return results, 0
+            # What this object wrote it reads, however late other writers' changes come in.
+            self._mine = self._reader.snapshot()
+            return results, self._mine.serial if is_current else 0
 
     def _save(self) -> None:
         if self._file is not None and self._keeping:

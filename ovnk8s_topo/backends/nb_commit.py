@@ -30,7 +30,9 @@ def commit(
         inserts, updates, deletes = (len(changes.of(kind)) for kind in (Insert, Update, Delete))
         took_ms = (time.monotonic() - started) * 1000
         LOG.info("commit: +%d ~%d -%d, %d attempts, %.0f ms", inserts, updates, deletes, done.attempts, took_ms)
-    return Committed(changes, done.attempts, _number(done) if confirm else 0)
+    # Between what was decided on and what was sent somebody else's changes may have come in.
+    shown_at = done.shown_at if done.shown_at == done.base.snapshot.serial + 1 else 0
+    return Committed(changes, done.attempts, _number(done) if confirm else 0, shown_at)
 
 
 def not_reached(level: Level, known: int, nb_cfg: int, timeout_s: float) -> NotReached:

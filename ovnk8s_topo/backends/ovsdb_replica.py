@@ -95,6 +95,7 @@ class Pending:
     def __init__(self, transaction: _Transaction, seqno: int) -> None:
         self._transaction = transaction
         self.seqno = seqno
+        self.shown_at = 0
 
     @property
     def reply(self) -> list[Any] | None:

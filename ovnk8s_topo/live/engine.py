@@ -145,15 +145,8 @@ class Engine:
         loner = self.loner
         if loner is None or len(event.pods) != 1 or not event.is_about_pods_alone or event.gaps is not gaps:
             return None
-        changed = self._changed(snapshot)
-        if changed is None or len(changed) > FEW_ROWS:
-            return None
         memory = loner.memory
-        if len(changed) == 1 and memory.watch.confirms(next(iter(changed)), snapshot):
-            self._seen(snapshot)
-        else:
-            self._take_in(changed, memory, snapshot)
-        if self.everything or self.dirty:
+        if not self._catch_up(memory, snapshot) or self.everything or self.dirty:
             return None
         [(name, pod)] = event.pods.items()
         gone = memory.standing.items.get(name, ())
@@ -163,6 +156,19 @@ class Engine:
         if item is None or not self._is_plain(item, memory):
             return None
         return loner.go(item, snapshot) if gone else loner.come(item, snapshot)
+
+    def _catch_up(self, memory: Memory, snapshot: Snapshot) -> bool:
+        """Take in what has changed; return False if that is not known or takes long."""
+        if snapshot.serial == self.serial and not (self._unseen or self._unseen_alone):
+            return True
+        changed = self._changed(snapshot)
+        if changed is None or len(changed) > FEW_ROWS:
+            return False
+        if len(changed) == 1 and memory.watch.confirms(next(iter(changed)), snapshot):
+            self._seen(snapshot)
+        else:
+            self._take_in(changed, memory, snapshot)
+        return True
 
     def _is_plain(self, item: Wanted, memory: Memory) -> bool:
         """Whether nothing is amiss with an attachment's network and node."""
@@ -221,16 +227,23 @@ class Engine:
             self._unexpect()
             self._unexpect = None
 
-    def accept(self, outcome: Outcome | Lone) -> None:
-        """Know that the plan has been carried out."""
+    def accept(self, outcome: Outcome | Lone, shown_at: int = 0) -> None:
+        """Know that the plan has been carried out.
+
+        shown_at  see `contract.Committed`
+        """
         self.doubts.recount(outcome.changes)
         if isinstance(outcome, Lone):
             assert self.loner is not None
-            self._unseen_alone.append(outcome.uuid)
             self.way, self.topology, self._desired = "attachments", None, None
             if self._unexpect is None:
                 self.loner.accept(outcome)
             self._unexpect = None
+            if shown_at:
+                self.loner.memory.watch.saw(outcome.uuid)
+                self.serial = shown_at
+            else:
+                self._unseen_alone.append(outcome.uuid)
             return
         self._unseen.append(outcome.changes)
         self.way = outcome.way

@@ -106,15 +106,18 @@ class Watch:
         """Whether a row is as the last event has left it, and was noted then: most that an event finds is just that."""
         if (arrived := self.arrived.get(uuid)) is not None:
             row, held = arrived
-            if held is None or not self.occupancy.has(uuid, held) or not snapshot.shows(uuid, row):
-                return False
-            del self.arrived[uuid]
-            return True
-        if uuid not in self.departed or self.occupancy.knows(uuid) or uuid in snapshot.rows:
-            return False
-        self.departed.remove(uuid)
-        self.known.pop(uuid, None)
-        return True
+            is_so = held is not None and self.occupancy.has(uuid, held) and snapshot.shows(uuid, row)
+        else:
+            is_so = uuid in self.departed and not self.occupancy.knows(uuid) and uuid not in snapshot.rows
+        if is_so:
+            self.saw(uuid)
+        return is_so
+
+    def saw(self, uuid: str) -> None:
+        """Note that a row was seen as the last event has left it."""
+        if self.arrived.pop(uuid, None) is None:
+            self.departed.remove(uuid)
+            self.known.pop(uuid, None)
 
     def look(self, uuids: Iterable[str], snapshot: Snapshot) -> Findings:
         """Read rows that have changed, and say what follows."""

@@ -85,6 +85,19 @@ class OtherWriters(ContractBase):
             nb.commit(noted, timeout_s=LIMIT_S, meanwhile=lambda: log.append("sent"))
         assert log == ["decided", "sent", "decided", "sent", "decided"]
 
+    def test_the_state_that_a_commit_has_led_to(self, nb: NbBackend, other: Other) -> None:
+        nb.commit(decide(NETWORK), timeout_s=LIMIT_S)
+        alone = nb.commit(decide([*NETWORK, port("p3")]), timeout_s=LIMIT_S)
+        assert alone.shown_at in (0, nb.snapshot(timeout_s=LIMIT_S).serial)
+
+        def meddle() -> None:
+            self.do(other, insert("Logical_Switch", OTHER_UUID, name="t"))
+            nb.snapshot(timeout_s=LIMIT_S)
+
+        beside_others = nb.commit(after(meddle, decide([*NETWORK, port("p4")])), timeout_s=LIMIT_S)
+        assert (beside_others.attempts, beside_others.shown_at) == (1, 0)
+        assert nb.commit(decide(NETWORK), timeout_s=LIMIT_S).shown_at == 0
+
     def test_an_indexed_name_that_somebody_takes_first(self, nb: NbBackend, other: Other) -> None:
         taken = [
             insert("Logical_Switch_Port", PORT_UUID, name="p1"),

@@ -16,8 +16,10 @@ from raft import Cluster
 
 from ovnk8s_topo import Layer2, Layer3, Node, Pod, Reconciler, Topology
 from ovnk8s_topo.backends import DirectNb, MemoryNb, OvsdbNb, replica_rows, told_rows
+from ovnk8s_topo.backends.contract import Committed, Decide
 from ovnk8s_topo.diff import ChangeSet
 from ovnk8s_topo.errors import BackendUnavailable
+from ovnk8s_topo.live.watch import Watch
 from ovnk8s_topo.nb.rowset import Snapshot
 from ovnk8s_topo.nb.tables import Key, Row
 from ovnk8s_topo.testing import LocalOvn
@@ -319,6 +321,51 @@ def test_a_broken_connection_costs_events_only_what_has_changed(local_ovn_nb: Lo
         assert me._engine is engine
         wanted = Topology(networks=topology.networks, nodes=topology.nodes, pods=pods[:3])
         assert me.verify(wanted).changes.is_empty
+
+
+def test_a_pod_that_comes_or_goes_alone_is_not_looked_for_again(
+    local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (Pod(name=f"p{number}", node="n", uid=f"u{number}", networks="l2") for number in range(3))
+    topology = Topology(networks=[Layer2(name="l2", subnets="10.0.0.0/24")], nodes=[Node(name="n")], pods=[first])
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        me = Reconciler(nb, timeout_s=LIMIT_S)
+        me.apply(topology)
+        me.put(second)
+        me.put(third)  # looks for what the first event of all has done
+        me.remove(third)
+        monkeypatch.setattr(Watch, "confirms", lambda *_: pytest.fail("looked for"))
+        for _ in range(3):
+            me.put(third)
+            me.remove(third)
+        assert me.verify(topology.model_copy(update={"pods": (first, second)})).changes.is_empty
+
+
+def test_what_others_did_between_reading_and_sending_is_seen_by_the_next_event(
+    local_ovn_nb: LocalOvn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = [Pod(name=f"p{number}", node="n", networks="l2") for number in range(4)]
+    topology = Topology(networks=[Layer2(name="l2", subnets="10.0.0.0/24")], nodes=[Node(name="n")], pods=pods[:2])
+    with connected(DirectNb, local_ovn_nb.nb) as nb:
+        me = Reconciler(nb, timeout_s=LIMIT_S)
+        me.apply(topology)
+        me.put(pods[2])
+
+        def decided(decide: Decide, **options: Any) -> Committed:
+            def late(actual: Snapshot) -> ChangeSet:
+                changes = decide(actual)
+                local_ovn_nb.nbctl("lsp-del", "default.l2_default_p0")
+                wait_until(lambda: len(read(nb).rows) < len(actual.rows))
+                return changes
+
+            return commit(late, **options)
+
+        commit = nb.commit
+        with monkeypatch.context() as patch:
+            patch.setattr(nb, "commit", decided)
+            assert [change.key.name for change in me.put(pods[3]).changes] == ["default.l2_default_p3"]
+        changed = me.remove(pods[3]).changes
+        assert [change.key.name for change in changed] == ["default.l2_default_p0", "default.l2_default_p3"]
 
 
 def external_ids(actual: Snapshot, name: str) -> Any:

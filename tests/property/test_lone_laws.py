@@ -49,7 +49,7 @@ pods = st.builds(
     st.just("") | st.just("") | st.just("Failed"),
     st.sampled_from(["", "u1", "u2"]),
 )
-events = st.tuples(pods, st.booleans(), st.just("") | st.sampled_from(["", "port", "switch"]))
+events = st.tuples(pods, st.booleans(), st.booleans(), st.just("") | st.sampled_from(["", "port", "switch"]))
 
 
 class World:
@@ -73,7 +73,7 @@ class World:
     def snapshot(self) -> Snapshot:
         return self.nb.snapshot(timeout_s=1)
 
-    def happen(self, pod: Pod, put: bool) -> None:
+    def happen(self, pod: Pod, put: bool, is_seen: bool) -> None:
         straight, general, before = self.straight, self.general, self.snapshot()
         draft = Draft()
         if put:
@@ -94,9 +94,10 @@ class World:
             SEEN["coming" if lone.coming else "going"] += 1
             self.check(lone, expected.changes, expected.tell())
             self.change_ones_mind(lone)
-            straight.accept(lone)
+            straight.accept(lone, before.serial + 1 if is_seen else 0)
         general.accept(expected)
-        self.nb.commit(lambda _: expected.changes, timeout_s=1)
+        done = self.nb.commit(lambda _: expected.changes, timeout_s=1)
+        assert done.shown_at == (before.serial + 1 if expected.changes else 0)
 
     def change_ones_mind(self, lone: Lone) -> None:
         """Expect, see that what is known is another, take it back, see that it is the same as before, expect again."""
@@ -153,10 +154,10 @@ def known(index: Any, *but: str) -> dict[str, Any]:
 
 @given(st.booleans(), st.lists(events, min_size=10, max_size=30))
 @settings(max_examples=150, deadline=None)
-def test_straight_equals_general(honours: bool, history: list[tuple[Pod, bool, str]]) -> None:
+def test_straight_equals_general(honours: bool, history: list[tuple[Pod, bool, bool, str]]) -> None:
     world = World(honours)
-    for pod, put, meddling in history:
-        world.happen(pod, put)
+    for pod, put, is_seen, meddling in history:
+        world.happen(pod, put, is_seen)
         world.meddle(meddling)
         world.look()
     # What was told is the same whenever somebody asks.

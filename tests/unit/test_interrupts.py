@@ -122,7 +122,7 @@ class Unsure(MemoryNb):
         super().__init__()
         self.late: list[Any] = []
 
-    def _exchange(self, operations: Any, fault: Any) -> Any:
+    def _exchange(self, operations: Any, actual: Snapshot, fault: Any) -> Any:
         loses, self.loses = self.loses, ""
         if loses == "request":
             self.late.append(operations)
@@ -130,7 +130,7 @@ class Unsure(MemoryNb):
             self.transact(operations)
         if loses:
             raise OutcomeUnknown("no answer")
-        return super()._exchange(operations, fault)
+        return super()._exchange(operations, actual, fault)
 
     def lose(self, what: str, call: Callable[[], object]) -> None:
         self.loses = what
@@ -216,12 +216,12 @@ class HalfWay(MemoryNb):
 
     left = 1000
 
-    def _exchange(self, operations: Any, fault: Any) -> Any:
+    def _send(self, operations: Any, actual: Snapshot) -> Any:
         self.left -= 1
         if self.left < 0:
             self.left = 1000
             raise BackendUnavailable("gone")
-        return super()._exchange(operations, fault)
+        return super()._send(operations, actual)
 
 
 def test_what_an_apply_has_written_before_it_failed_goes() -> None:
