@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.clusters import Shape
-from benchmarks.usage import Figures
+from benchmarks.usage import Figures, have_memory_at_hand
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,6 +107,7 @@ def main(text: str) -> None:
     one_round: Callable[[], Figures] = import_module(f"benchmarks.{job.task}").ready(job)
     print(json.dumps("ready"), flush=True)
     while asked.get():
+        have_memory_at_hand(job.shape.pods)
         print(json.dumps(one_round()), flush=True)
 
 

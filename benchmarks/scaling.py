@@ -15,7 +15,7 @@ from benchmarks.clusters import OWNER, Shape, topology_of
 from benchmarks.measure import Block, Effort, Line, judged, ratio_line, samples_of, seconds
 from benchmarks.replica import bytes_of_copy
 from benchmarks.servers import empty, guarded
-from benchmarks.usage import Figures, metered
+from benchmarks.usage import Figures, have_memory_at_hand, metered
 from benchmarks.wire import Wire, transaction
 from ovnk8s_topo import Layer2, Plan, Reconciler, Topology
 from ovnk8s_topo.collector import paused
@@ -172,6 +172,7 @@ def _snapshot(reconciler: Reconciler) -> Snapshot:
 
 
 def _connected(job: Job) -> Reconciler:
+    have_memory_at_hand(job.shape.pods)
     return Reconciler(BACKENDS[job.backend](job.connection), owner=OWNER, timeout_s=600)
 
 
