@@ -64,7 +64,7 @@ class DirectNb:
         self._line = Line(
             connection,
             remotes,
-            lambda some, keep: WireSession(some, context, probe_interval_s, keep),
+            lambda some, keeper: WireSession(some, context, probe_interval_s, keeper),
             leader_only=leader_only,
         )
 

@@ -18,7 +18,7 @@ from typing import Any
 from ovnk8s_topo.backends.attempts import Base
 from ovnk8s_topo.backends.operations import Operations, texts_of
 from ovnk8s_topo.backends.port_ops import Echo, OneRow
-from ovnk8s_topo.backends.replica_rows import Foreseen, ReplicaRows, RowChange, row_change
+from ovnk8s_topo.backends.replica_rows import HOLDING, Foreseen, ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.schema import DATABASE, GLOBAL, GLOBAL_COLUMNS, Schema, wanted_columns
 from ovnk8s_topo.backends.service import SERVER, SERVER_COLUMNS, Service, Unfit
 from ovnk8s_topo.backends.told_rows import SentRows
@@ -274,8 +274,17 @@ class Follower:
         elif (answer := self._answers.pop(number, None)) is not None:
             answer(result, error)
 
+    def known_at(self, table: str, uuid: str, text: str, at: int) -> str:
+        """Return the text of a row that we have sent; see `json_stream.Keeper`."""
+        # Before we follow, all rows are new. One that holds others says so by their uuids, which are taken out.
+        return "" if self._is_following or HOLDING.get(table, True) else self.sent.at(uuid, text, at)
+
+    def keep_known(self, table: str, uuid: str, text: str) -> None:
+        """Take one row of a long message that we have sent; see `json_stream.Keeper`."""
+        self._fresh.load_sent(table, uuid, text)
+
     def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
-        """Take one row of a long message that is still on its way; see `json_stream.Keep`."""
+        """Take one row of a long message that is still on its way; see `json_stream.Keeper`."""
         change = row_change(table, uuid, update, text)
         if "initial" in update or (self._asked_as == "monitor" and not self._is_following):
             self._fresh.load(change)

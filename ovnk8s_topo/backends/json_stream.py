@@ -4,7 +4,7 @@ Law: any division of a stream into pieces gives the same messages, in time propo
 
 JSON has no frames: a message ends where its value ends. Short messages go to the C scanner of the standard library in
 one go. A long one (the first copy of a database has 56 MB at 100,000 ports) is walked: the scanner is given one row
-at a time, the row goes to `keep`, and its text is forgotten.
+at a time, the row goes to a `Keeper`, and its text is forgotten.
 """
 
 from __future__ import annotations
@@ -12,14 +12,25 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, Protocol
 
-Keep = Callable[[str, str, dict[str, Any], str], None]
-"""Takes table, uuid and update of one row of a message that is still on its way, and the text of the row.
 
-The text is "" where the update is not a new row.
-"""
+class Keeper(Protocol):
+    """Takes the rows of a message that is still on its way."""
+
+    def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
+        """Take the update of a row, and the text of the row; "" where it is not a new one."""
+        ...
+
+    def known_at(self, table: str, uuid: str, text: str, at: int) -> str:
+        """Return the text of a new row if it is known and stands at this place: then it is not read; else ""."""
+        ...
+
+    def keep_known(self, table: str, uuid: str, text: str) -> None:
+        """Take a row that is known, and its text as it came."""
+        ...
+
 
 NOT_UNDERSTOOD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What reading and handling a message raises that is not as it should be.
@@ -50,8 +61,8 @@ class _Cut(Exception):
 class MessageStream:
     """The messages of one connection. After a ValueError the stream is of no use any more."""
 
-    def __init__(self, keep: Keep) -> None:
-        self._keep = keep
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
         self._text = ""
         self._at = 0
         self._pieces: list[str] = []
@@ -188,7 +199,7 @@ class MessageStream:
                 self._at = end + 1
 
     def _object(self, name: str) -> Generator[None, None, dict[str, Any]]:
-        """Read an object; members that are called by a uuid are rows of the table `name`, and go to `keep`."""
+        """Read an object; members that are called by a uuid are rows of the table `name`, and go to the keeper."""
         members: dict[str, Any] = {}
         self._at += 1
         while (yield from self._mark()) != "}":
@@ -240,12 +251,16 @@ class MessageStream:
     def _row(self, table: str, uuid: str, at: int) -> None:
         new = _NEW_ROW.match(self._text, at)
         if new:
-            row, end = self._scanned(new.end())
-            close = _CLOSE.match(self._text, end)
-            if close:
+            known = self._keeper.known_at(table, uuid, self._text, new.end())
+            if known and (close := _CLOSE.match(self._text, new.end() + len(known))):
                 self._at = close.end()
-                self._keep(table, uuid, {new[1]: row}, self._text[new.end() : end])
+                self._keeper.keep_known(table, uuid, known)
+                return
+            row, end = self._scanned(new.end())
+            if close := _CLOSE.match(self._text, end):
+                self._at = close.end()
+                self._keeper.keep(table, uuid, {new[1]: row}, self._text[new.end() : end])
                 return
         update, end = self._scanned(at)
         self._at = end
-        self._keep(table, uuid, update, "")
+        self._keeper.keep(table, uuid, update, "")

@@ -31,6 +31,20 @@ _WAITING_S = 1.0
 """How long one look at a connection may take: poll(2) takes no more than some weeks."""
 
 
+class NoRows:
+    """Takes the rows of a connection on which nobody has asked for any; see `json_stream.Keeper`."""
+
+    def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
+        """Do nothing."""
+
+    def known_at(self, table: str, uuid: str, text: str, at: int) -> str:
+        """Know none."""
+        return ""
+
+    def keep_known(self, table: str, uuid: str, text: str) -> None:
+        """Do nothing."""
+
+
 class Lane:
     """Carries the transactions of one commit; see `attempts.Carrier`.
 

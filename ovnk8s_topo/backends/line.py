@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from ovnk8s_topo.backends.attempts import Base, Carrier, Deadline
 from ovnk8s_topo.backends.follower import Follower, Pending
-from ovnk8s_topo.backends.json_stream import NOT_UNDERSTOOD, Keep
-from ovnk8s_topo.backends.lane import Lane
+from ovnk8s_topo.backends.json_stream import NOT_UNDERSTOOD, Keeper
+from ovnk8s_topo.backends.lane import Lane, NoRows
 from ovnk8s_topo.backends.operations import Operations
 from ovnk8s_topo.backends.ovsdb_wire import Wire, WireSession
 from ovnk8s_topo.backends.port_ops import OneRow
@@ -53,14 +53,14 @@ class Line:
         self,
         connection: str,
         remotes: list[str],
-        make_session: Callable[[list[str], Keep], WireSession],
+        make_session: Callable[[list[str], Keeper], WireSession],
         *,
         leader_only: bool,
     ) -> None:
         self.connection = connection
         self._follower = Follower(self._write, leader_only=leader_only)
         self._make_session = make_session
-        self._session = make_session(remotes, self._follower.keep)
+        self._session = make_session(remotes, self._follower)
         self._wire: Wire | None = None
         self._lanes: set[Lane] = set()
         self._takes_lanes = True
@@ -150,7 +150,7 @@ class Line:
 
     @contextlib.contextmanager
     def _lane(self, operations: int) -> Iterator[Lane]:
-        lane = Lane(self._make_session([self._session.get_name()], _keep_nothing), self._follower.sent.note)
+        lane = Lane(self._make_session([self._session.get_name()], NoRows()), self._follower.sent.note)
         try:
             with self._lock:
                 if not self._lanes:
@@ -390,7 +390,3 @@ class Line:
         if self._sleepers:
             with self._ticked:
                 self._ticked.notify_all()
-
-
-def _keep_nothing(*_: object) -> None:
-    """Nobody has asked for rows."""

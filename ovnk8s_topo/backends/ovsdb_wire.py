@@ -20,7 +20,7 @@ from typing import Any, cast
 import ovs.jsonrpc
 import ovs.timeval
 
-from ovnk8s_topo.backends.json_stream import Keep, MessageStream
+from ovnk8s_topo.backends.json_stream import Keeper, MessageStream
 from ovnk8s_topo.backends.ovsdb_link import Session, new_poller
 
 _PIECE = 1 << 16
@@ -37,7 +37,7 @@ class Wire:
     """One connection, in the shape that `ovs.jsonrpc.Session` wants.
 
     stream  an open stream of `ovsdb_link`
-    keep    see `json_stream.Keep`; what it raises, and what is wrong with the stream, goes to whoever reads
+    keeper  takes rows; what it raises, and what is wrong with the stream, goes to whoever reads
 
     status       an errno, or `ovs.jsonrpc.EOF`, once the connection has failed; 0 before
     messages     the stream of what comes
@@ -46,14 +46,14 @@ class Wire:
     heard_at     when something came that the session has not been told of; it is told by its next `run`
     """
 
-    def __init__(self, stream: Any, keep: Keep) -> None:
+    def __init__(self, stream: Any, keeper: Keeper) -> None:
         self.name: str = stream.name
         self.stream = stream
         self.status = 0
         self.has_more = False
         self.heard_at: int | None = None
         self.received = 0
-        self.messages = MessageStream(keep)
+        self.messages = MessageStream(keeper)
         self._unsent: deque[memoryview] = deque()
         self._sending = threading.Lock()
         self._socket: socket.socket = stream.socket
@@ -212,10 +212,12 @@ def _number(error: OSError) -> int:
 class WireSession(Session):
     """A session whose connections are `Wire`s."""
 
-    def __init__(self, remotes: list[str], context: ssl.SSLContext | None, probe_interval_s: float, keep: Keep) -> None:
+    def __init__(
+        self, remotes: list[str], context: ssl.SSLContext | None, probe_interval_s: float, keeper: Keeper
+    ) -> None:
         super().__init__(remotes, context, probe_interval_s)
         self.rpc: Any
-        self._keep = keep
+        self._keeper = keeper
 
     @property
     def wire(self) -> Wire | None:
@@ -237,7 +239,7 @@ class WireSession(Session):
         made: Any = self.rpc
         if isinstance(made, ovs.jsonrpc.Connection):
             # By the base class, in this very call or in one that was interrupted: nothing was read from it yet.
-            self.rpc = Wire(made.stream, self._keep)
+            self.rpc = Wire(made.stream, self._keeper)
 
     def poll(self, timeout_s: float) -> bool:
         """Wait until there is something to read or to send; tell whether there is."""

@@ -34,7 +34,7 @@ def _from_text(text: str) -> Json:
     return row
 
 
-_HOLDING: Mapping[str, tuple[str, ...]] = {
+HOLDING: Mapping[str, tuple[str, ...]] = {
     name: tuple(child.parent[1] for child in children_of(name) if child.parent) for name in TABLES
 }
 """Table -> its columns that hold children."""
@@ -133,6 +133,13 @@ class ReplicaRows(LiveRows[str]):
             self._count(change)
         else:
             self._take(self._step(change))
+
+    def load_sent(self, table: str, uuid: str, text: str) -> None:
+        """Do what `load` does, for a row that holds none and is as it was sent; see `SentRows.at`."""
+        row = self._sent.hear(uuid, text)
+        assert row
+        self.contents[table][uuid] = text
+        self.names[table].add(row.name, uuid)
 
     def apply(self, changes: Collection[RowChange]) -> None:
         """Make the changes of one message, all at once.
@@ -329,7 +336,7 @@ class ReplicaRows(LiveRows[str]):
 
 def _without_members(table: str, row: Json) -> tuple[Json, frozenset[str]]:
     """Split a row into what it says and the uuids of its children."""
-    columns = _HOLDING[table]
+    columns = HOLDING[table]
     if not columns:
         return row, _NOBODY
     members = frozenset(uuid for column in columns if column in row for uuid in uuids(row[column]))

@@ -40,7 +40,7 @@ class SentRows:
     __slots__ = ("_sent", "_told")
 
     def __init__(self) -> None:
-        self._sent: dict[str, tuple[int, Row]] = {}
+        self._sent: dict[str, tuple[int, int, Row]] = {}
         self._told: dict[str, tuple[str, Row]] = {}
 
     def clear(self) -> None:
@@ -49,13 +49,23 @@ class SentRows:
 
     def note(self, uuid: str, text: str, row: Row) -> None:
         """Note a row as it is sent."""
-        self._sent[uuid] = hash(text), row
+        self._sent[uuid] = hash(text), len(text), row
 
-    def hear(self, uuid: str, text: str) -> None:
-        """Hear of a new row."""
+    def at(self, uuid: str, text: str, place: int) -> str:
+        """Return the text of a row if it was sent and stands at this place of a longer text, else ""."""
+        sent = self._sent.get(uuid)
+        if sent is None:
+            return ""
+        told = text[place : place + sent[1]]
+        return told if hash(told) == sent[0] else ""
+
+    def hear(self, uuid: str, text: str) -> Row | None:
+        """Hear of a new row; return it if it is as it was sent."""
         sent = self._sent.pop(uuid, None)
-        if sent is not None and sent[0] == hash(text):
-            self._told[uuid] = text, sent[1]
+        if sent is None or sent[0] != hash(text):
+            return None
+        self._told[uuid] = text, sent[2]
+        return sent[2]
 
     def are_one(self, uuid: str, text: str, row: Row) -> bool:
         """Tell whether a row is the one that was sent, and the text is what was told of it; asked once for each."""

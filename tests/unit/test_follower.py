@@ -9,9 +9,11 @@ from ovnk8s_topo.backends.follower import WANTED, Follower, Pending
 from ovnk8s_topo.backends.replica_rows import Astray
 from ovnk8s_topo.backends.schema import DATABASE
 from ovnk8s_topo.backends.service import SERVER, Unfit
-from ovnk8s_topo.nb.tables import Key
+from ovnk8s_topo.nb.rowset import Stored
+from ovnk8s_topo.nb.tables import Key, LogicalSwitch, LogicalSwitchPort
 
 SWITCH = "00000000-0000-4000-8000-000000000001"
+PORT, OTHER = "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003"
 DATABASE_ROW = "00000000-0000-4000-8000-0000000000d0"
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 SCHEMA = {
@@ -256,6 +258,36 @@ def test_rows_that_came_while_the_message_was_on_its_way() -> None:
     assert server.names() == ["s"]
     server.say("update3", DATABASE, "x", {"Logical_Switch": {}})
     assert server.names() == ["t"]
+
+
+def test_rows_that_were_sent_are_known_in_what_is_fetched() -> None:
+    server = Server()
+    server.rows = {"Logical_Switch": {SWITCH: {"initial": {"name": "s", "ports": ["uuid", PORT]}}}}
+    text, row = '{"name":"p"}', LogicalSwitchPort(name="p", parent="s")
+    follower = server.follower
+    follower.sent.note(PORT, text, row)
+    follower.sent.note(SWITCH, text, LogicalSwitch(name="p"))
+    long = f'{{"initial":{text}}}'
+    assert follower.known_at("Logical_Switch_Port", PORT, long, 11) == text
+    assert follower.known_at("Logical_Switch_Port", PORT, long, 10) == ""
+    assert follower.known_at("Logical_Switch_Port", PORT, long.replace("p", "q"), 11) == ""
+    assert follower.known_at("Logical_Switch_Port", OTHER, long, 11) == ""
+    assert follower.known_at("Logical_Switch", SWITCH, long, 11) == ""
+    server.sent.clear()
+    follower.begin()
+    for _ in range(3):
+        server.answer(server.sent.pop(0))
+    follower.keep_known("Logical_Switch_Port", PORT, text)
+    while server.sent:
+        server.answer(server.sent.pop(0))
+    base = follower.base()
+    assert base
+    assert base.snapshot.rows[PORT] == Stored(PORT, row, (SWITCH,))
+    assert [stored.uuid for stored in base.snapshot.named(row.key)] == [PORT]
+    assert follower.rows._sent._told
+    # What is new from now on may change what is there.
+    follower.sent.note(PORT, text, row)
+    assert follower.known_at("Logical_Switch_Port", PORT, long, 11) == ""
 
 
 def sent(server: Server, operations: list[Any]) -> Pending:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -42,13 +43,34 @@ messages = (
 )
 
 
+class Rows:
+    """Keeps rows, and knows some by their texts."""
+
+    def __init__(self, known: Mapping[str, str] | None = None) -> None:
+        self.kept: list[Row] = []
+        self.known = known or {}
+
+    def keep(self, table: str, uuid: str, update: dict[str, Any], text: str) -> None:
+        self.kept.append((table, uuid, update, text))
+
+    def known_at(self, table: str, uuid: str, text: str, at: int) -> str:
+        known = self.known.get(uuid, "")
+        return known if text.startswith(known, at) else ""
+
+    def keep_known(self, table: str, uuid: str, text: str) -> None:
+        self.kept.append((table, uuid, KNOWN, text))
+
+
+KNOWN: dict[str, Any] = {"known": {}}
+
+
 class Reader:
     """What a stream gives, whichever way: rows that it has kept are put back where they belong."""
 
     def __init__(self) -> None:
-        self.kept: list[Row] = []
+        self.rows = Rows()
         self.messages: list[Any] = []
-        self.stream = MessageStream(lambda *row: self.kept.append(row))
+        self.stream = MessageStream(self.rows)
 
     def feed(self, piece: str) -> None:
         for message in self.stream.feed(piece):
@@ -58,10 +80,10 @@ class Reader:
         result, params = message.get("result"), message.get("params")
         outer = params or result
         found = outer[-1] if isinstance(outer, list) and outer else outer
-        for table, uuid, update, text in self.kept:
+        for table, uuid, update, text in self.rows.kept:
             assert not text or json.loads(text) == next(iter(update.values()))
             found[table][uuid] = update
-        self.kept.clear()
+        self.rows.kept.clear()
         return message
 
 
@@ -106,17 +128,43 @@ def test_single_characters_give_the_same_messages(sent: list[Any]) -> None:
         assert reader.messages == sent
 
 
+def kept_of(pieces: list[str], known: Mapping[str, str]) -> list[Row]:
+    rows = Rows(known)
+    stream = MessageStream(rows)
+    for piece in pieces:
+        list(stream.feed(piece))
+    return rows.kept
+
+
+@given(
+    st.lists(messages, min_size=1, max_size=3),
+    st.lists(st.integers(0, 3000), max_size=30),
+    st.sampled_from([None, 1]),
+    st.integers(1, 3),
+)
+def test_rows_that_are_known_are_the_same(sent: list[Any], places: list[int], indent: int | None, step: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "_LONG", 0)
+        pieces = cut("".join(json.dumps(message, indent=indent) for message in sent), places)
+        read = kept_of(pieces, {})
+        known = {uuid: text for _, uuid, _, text in read[::step] if text}
+        assert kept_of(pieces, known) == [
+            (table, uuid, KNOWN if text and known.get(uuid) == text else update, text)
+            for table, uuid, update, text in read
+        ]
+
+
 def test_rows_of_a_long_message_are_kept_before_it_ends() -> None:
     held = {str(UUID(int=number)): {"initial": {"name": f"port {number}"}} for number in range(10_000)}
     text = json.dumps({"id": 1, "result": [False, "x", {"Logical_Switch_Port": held}], "error": None})
-    kept: list[Row] = []
-    stream = MessageStream(lambda *row: kept.append(row))
+    rows = Rows()
+    stream = MessageStream(rows)
     end = len(text) - 10
     for start in range(0, end, 1000):
         assert list(stream.feed(text[start : min(start + 1000, end)])) == []
         assert len(stream._text) < 140_000 < len(text) / 4, "what was kept is held as text, too"
     assert len(list(stream.feed(text[end:]))) == 1
-    assert [(table, uuid) for table, uuid, _, _ in kept] == [("Logical_Switch_Port", uuid) for uuid in held]
+    assert [(table, uuid) for table, uuid, _, _ in rows.kept] == [("Logical_Switch_Port", uuid) for uuid in held]
 
 
 def test_a_long_row_in_small_pieces_is_not_read_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +179,7 @@ def test_a_long_row_in_small_pieces_is_not_read_again_and_again(monkeypatch: pyt
         return scan(text, at)
 
     monkeypatch.setattr(json_stream, "_scan", counted)
-    stream = MessageStream(lambda *_: None)
+    stream = MessageStream(Rows())
     found = [message for start in range(0, len(text), 500) for message in stream.feed(text[start : start + 500])]
     assert len(found) == 1
     assert read < 10 * len(text)
@@ -161,7 +209,7 @@ def test_members_of_a_long_array_are_not_read_again_and_again(
 
     monkeypatch.setattr(json_stream, "_scan", scanned)
     monkeypatch.setattr(json, "loads", loaded)
-    stream = MessageStream(lambda *_: None)
+    stream = MessageStream(Rows())
     found = [message for start in range(0, len(text), size) for message in stream.feed(text[start : start + size])]
     assert found == [{"id": 1, "result": [member] * 20_000}]
     assert read < 4 * len(text)
@@ -181,7 +229,7 @@ def test_members_of_a_long_array_are_not_read_again_and_again(
 )
 def test_what_is_not_json_is_a_fault(monkeypatch: pytest.MonkeyPatch, text: str, long: int) -> None:
     monkeypatch.setattr(json_stream, "_LONG", long)
-    stream = MessageStream(lambda *_: None)
+    stream = MessageStream(Rows())
     with pytest.raises(ValueError, match="not"):
         list(stream.feed(text))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ovnk8s_topo.backends.attempts import Refusal, refusal_of
+from ovnk8s_topo.backends.lane import NoRows
 from ovnk8s_topo.backends.ovsdb_link import _WholeCharacters, new_poller, split_remotes, whole_length
 from ovnk8s_topo.backends.ovsdb_wire import WireSession
 
@@ -112,7 +113,7 @@ def test_what_the_server_says(results: list[Any], expected: Refusal | None) -> N
 
 def test_a_connection_that_python_ovs_has_just_made_may_be_dropped() -> None:
     """`drop` comes from other threads than `run`, which wraps the connection a moment after it was made."""
-    session = WireSession(["unix:/nonexistent/nb.sock"], None, 0.0, lambda *_: None)
+    session = WireSession(["unix:/nonexistent/nb.sock"], None, 0.0, NoRows())
     session.rpc = object()
     session.drop("closed")
     assert session.why == "closed"
