@@ -154,6 +154,19 @@ def test_rows_that_are_known_are_the_same(sent: list[Any], places: list[int], in
         ]
 
 
+@pytest.mark.parametrize("update", [{"initial": {"a": 1}}, {"new": {"a": 1}, "old": {}}], ids=str)
+def test_a_known_row_that_is_cut_anywhere(monkeypatch: pytest.MonkeyPatch, update: dict[str, Any]) -> None:
+    monkeypatch.setattr(json_stream, "_LONG", 4)
+    port = str(UUID(int=1))
+    text = json.dumps({"id": 1, "result": {"Port": {port: update}}, "error": None})
+    known = {port: json.dumps({"a": 1})}
+    for place in range(60, len(text)):
+        pieces = [text[:60], text[60:place], text[place:]]
+        expected = [(*row[:2], KNOWN, row[3]) if row[3] else row for row in kept_of(pieces, {})]
+        assert kept_of(pieces, known) == expected, place
+        assert any(KNOWN in row for row in expected) is ("initial" in update)
+
+
 def test_rows_of_a_long_message_are_kept_before_it_ends() -> None:
     held = {str(UUID(int=number)): {"initial": {"name": f"port {number}"}} for number in range(10_000)}
     text = json.dumps({"id": 1, "result": [False, "x", {"Logical_Switch_Port": held}], "error": None})
