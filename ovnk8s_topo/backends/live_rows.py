@@ -11,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any, Generic, TypeVar, overload
 
 from ovnk8s_topo.backends.change_log import ChangeLog, different_rows
@@ -20,6 +21,9 @@ from ovnk8s_topo.nb.tables import TABLES, Key, Row
 
 _LARGEST_FIRST = sorted(TABLES, key=lambda name: name != "Logical_Switch_Port")
 """Tables in the order in which a uuid is looked for: nearly all rows are ports."""
+
+_AT_ONCE = 5000
+"""Rows that are compared under one lock."""
 
 T = TypeVar("T")
 """How the content of a row is kept."""
@@ -72,6 +76,10 @@ class LiveRows(abc.ABC, Generic[T]):
         """Tell whether a row is as it is wanted; see `Snapshot.shows`."""
         stored = self.get(uuid)
         return stored is not None and (stored.row is row or stored.row == row) and len(stored.holders) < 2
+
+    def unlike(self, rows: Iterable[tuple[str, Row]]) -> set[str]:
+        """Return the uuids of rows that are not as they are wanted; see `Snapshot.unlike`."""
+        return {uuid for uuid, row in rows if not self.shows(uuid, row)}
 
     def __len__(self) -> int:
         return sum(map(len, self.contents.values()))
@@ -174,6 +182,14 @@ class _View(IndexedRows):
     def shows(self, uuid: str, row: Row) -> bool:
         with self._live.lock:
             return super().shows(uuid, row) if uuid in self._before else self._live.shows(uuid, row)
+
+    def unlike(self, rows: Iterable[tuple[str, Row]]) -> set[str]:
+        found: set[str] = set()
+        rest = iter(rows)
+        while some := list(islice(rest, _AT_ONCE)):
+            with self._live.lock:
+                found |= super().unlike(some) if self._before else self._live.unlike(some)
+        return found
 
     def __contains__(self, uuid: object) -> bool:
         with self._live.lock:

@@ -7,7 +7,7 @@ tells of a switch with 100,000 ports only which ports came and went (ovsdb-serve
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.change_log import NAMING
@@ -229,6 +229,22 @@ class ReplicaRows(LiveRows[str]):
         (holder,) = holders or ("",)
         parent: str = getattr(row, "parent")  # noqa: B009 - not in every row
         return (self._name(holder) or "") == parent
+
+    def unlike(self, rows: Iterable[tuple[str, Row]]) -> set[str]:
+        """Return the uuids of rows that are not as they are wanted; see `Snapshot.unlike`."""
+        contents, names, found = self.contents, dict[str, str | None](), set[str]()
+        for uuid, row in rows:
+            content, holders = contents[row.TABLE.name].get(uuid), self.holders.get(uuid)
+            # Most are as they were sent, and share their holder with others.
+            if content is not None and len(holders) == 1 and self._sent.are_one(uuid, content, row):
+                (holder,) = holders
+                if holder not in names:
+                    names[holder] = self._name(holder)
+                if names[holder] == getattr(row, "parent"):  # noqa: B009 - not in every row
+                    continue
+            if not self.shows(uuid, row):
+                found.add(uuid)
+        return found
 
     def _values(self, table: Table, row: Json) -> dict[str, Any]:
         # What the server does not say holds its default.

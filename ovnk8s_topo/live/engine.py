@@ -116,7 +116,7 @@ class Engine:
         if self.memory:
             return self._look(snapshot) and not (self.everything or self.dirty)
         changed = self._changed(snapshot)
-        if changed is None or any(not is_as_planned for _, is_as_planned, _ in self._last.compared(changed, snapshot)):
+        if changed is None or self._last.differing(changed, self._last.made(changed), snapshot):
             return False
         self._last.departed.clear()
         self._seen(snapshot)
@@ -287,10 +287,11 @@ class Engine:
             return False
         if self.memory is None:
             # What our own commit has written, or the plan has found as it shall be, need not be looked at twice.
-            compared = list(self._last.compared(changed, snapshot))
-            known = {uuid: row for uuid, is_as_planned, row in compared if is_as_planned and row}
+            made = self._last.made(changed)
+            differing = self._last.differing(changed, made, snapshot)
+            known = {uuid: row for uuid, row in made.items() if uuid not in differing}
             known.update(self._last.found(changed))
-            changed = frozenset(uuid for uuid, is_as_planned, _ in compared if not is_as_planned)
+            changed = frozenset(differing)
             self.memory = Memory.of(self.base, self.roll)
             self.memory.watch.departed |= {uuid for uuid in self._last.departed if uuid in snapshot.rows}
             self.still_open = self.memory.read(self.still_open, snapshot, known, prune=self.options.prune)

@@ -5,7 +5,7 @@ Law: until somebody else writes, every row is as the plan wants it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Set
+from collections.abc import Container, Iterator, Mapping
 
 from ovnk8s_topo.diff import Delete, Insert
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -23,18 +23,30 @@ class LastPlan:
         self._plan = plan
         self.departed = {change.stored.uuid for change in plan.changes if isinstance(change, Delete)}
 
-    def compared(self, uuids: Set[str], snapshot: Snapshot) -> Iterator[tuple[str, bool, Row | None]]:
-        """Compare rows with what the plan wants.
+    def made(self, among: Container[str]) -> dict[str, Row]:
+        """Return the rows that the plan has made, by uuid, in the order in which they lie in memory."""
+        inserts = (change for change in self._plan.changes if isinstance(change, Insert)) if among else ()
+        return {change.uuid: change.row for change in inserts if change.uuid in among}
 
-        Yields the uuid, whether the row is as it was planned, and the row if the plan has made it.
+    def differing(self, uuids: frozenset[str], made: Mapping[str, Row], snapshot: Snapshot) -> set[str]:
+        """Return those of some rows that are not as the plan wants them.
+
+        made  those of them that it has made
         """
-        # In the order in which they were made, in which they lie in memory: a set has none.
-        inserts = (change for change in self._plan.changes if isinstance(change, Insert)) if uuids else ()
-        made = {change.uuid: change.row for change in inserts if change.uuid in uuids}
-        for uuid, row in made.items():
-            yield uuid, self._is_as_planned(uuid, row, snapshot), row
+        others, found = dict[str, Row](), set[str]()
         for uuid in uuids - made.keys():
-            yield uuid, self._is_as_planned(uuid, None, snapshot), None
+            stored = snapshot.rows.get(uuid)
+            row = self._plan.desired.rows.get(stored.key) if stored else None
+            if row is not None:
+                others[uuid] = row
+            elif stored or uuid not in self.departed:
+                found.add(uuid)
+        for some in (made, others):
+            found |= snapshot.unlike(some.items())
+            # Others may bear a name that the schema does not keep unique.
+            rivals = ((uuid, row.key) for uuid, row in some.items() if not row.TABLE.indexed)
+            found |= {uuid for uuid, key in rivals if len(snapshot.named(key)) != 1}
+        return found
 
     def found(self, changed: Container[str]) -> Iterator[tuple[str, Row]]:
         """Yield the rows that the plan has found as it wants them, by uuid.
@@ -44,18 +56,3 @@ class LastPlan:
         uuids = self._plan.changes.uuids
         found = ((uuids.get(key), row) for key, row in self._plan.desired.rows.items())
         return ((uuid, row) for uuid, row in found if uuid and uuid not in changed)
-
-    def _is_as_planned(self, uuid: str, row: Row | None, snapshot: Snapshot) -> bool:
-        """Whether a row is as the plan wants it.
-
-        row  as the plan has made it; None: it has not
-        """
-        if row is None:
-            stored = snapshot.rows.get(uuid)
-            if stored is None:
-                return uuid in self.departed
-            wanted = self._plan.desired.rows.get(stored.key)
-            if wanted is None:
-                return False
-            row = wanted
-        return snapshot.shows(uuid, row) and (row.TABLE.indexed or len(snapshot.named(row.key)) == 1)

@@ -109,6 +109,10 @@ class IndexedRows(Mapping[str, Stored]):
         stored = self.get(uuid)
         return stored is not None and stored.is_lone(row)
 
+    def unlike(self, rows: Iterable[tuple[str, Row]]) -> set[str]:
+        """See `Snapshot.unlike`."""
+        return {uuid for uuid, row in rows if not self.shows(uuid, row)}
+
     @abc.abstractmethod
     def named(self, key: Key) -> tuple[Stored, ...]:
         """See `Snapshot.named`."""
@@ -229,6 +233,13 @@ class Snapshot:
     def shows(self, uuid: str, row: Row) -> bool:
         """Tell whether the row `uuid` is there, is exactly `row`, and is not held twice; quicker than to ask for it."""
         return self._index.shows(uuid, row)
+
+    def unlike(self, rows: Iterable[tuple[str, Row]]) -> set[str]:
+        """Return the uuids of those rows that it does not show, see `shows`; quicker than to ask for each of many.
+
+        rows  each with its uuid
+        """
+        return self._index.unlike(rows)
 
     def children(self, uuid: str) -> tuple[Stored, ...]:
         """Return the rows that the row `uuid` holds, ordered by uuid."""

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from ovnk8s_topo.backends import change_log, replica_rows
 from ovnk8s_topo.backends.lookup import Lookup
 from ovnk8s_topo.backends.replica_rows import Astray, ReplicaRows, RowChange, row_change
+from ovnk8s_topo.backends.told_rows import SentRows
 from ovnk8s_topo.nb.rowset import Snapshot, Stored
-from ovnk8s_topo.nb.tables import Key, LogicalSwitch, LogicalSwitchPort
+from ovnk8s_topo.nb.tables import Key, LogicalSwitch, LogicalSwitchPort, Row
 
 Json = dict[str, Any]
 
@@ -182,20 +183,38 @@ def test_changed_rows_equal_rows_read_anew_and_snapshots_stay(history: list[Worl
     assert [snapshot.serial for snapshot, _ in held] == sorted({snapshot.serial for snapshot, _ in held})
 
 
-@given(worlds, worlds, st.booleans())
-def test_a_row_is_compared_without_being_read(world: World, other: World, later: bool) -> None:
-    rows = ReplicaRows()
+@given(worlds, worlds, st.booleans(), st.booleans(), st.booleans())
+def test_a_row_is_compared_without_being_read(
+    world: World, other: World, later: bool, by_itself: bool, are_sent: bool
+) -> None:
+    expected, sent = read(world), SentRows()
+    if are_sent:
+        for uuid, text in replica_of(world).contents["Logical_Switch_Port"].items():
+            sent.note(uuid, text, expected.rows[uuid].row)
+    rows = ReplicaRows(sent=sent)
     rows.apply(changes_between({}, world))
-    snapshot, expected = rows.snapshot(), read(world)
+    snapshot = rows.snapshot()
     if later:
         rows.apply(changes_between(world, other))
     # Before anything is decoded, and after.
     for decoded in (False, True):
-        for candidate in (*expected.rows.values(), *read(other).rows.values()):
-            stored = expected.rows.get(candidate.uuid)
-            same = stored is not None and stored.row == candidate.row and len(stored.holders) < 2
-            assert snapshot.shows(candidate.uuid, candidate.row) == same, decoded
+        candidates = [(stored.uuid, stored.row) for side in (expected, read(other)) for stored in side.rows.values()]
+        unlike = {uuid for uuid, row in candidates if not is_lone(expected.rows.get(uuid), row)}
+        if by_itself:
+            assert {uuid for uuid, row in candidates if not snapshot.shows(uuid, row)} == unlike, decoded
+        else:
+            assert snapshot.unlike(candidates) == unlike, decoded
         assert_same(snapshot, expected)
+
+
+def is_lone(stored: Stored | None, row: Row) -> bool:
+    return stored is not None and stored.row == row and len(stored.holders) < 2
+
+
+def replica_of(world: World) -> ReplicaRows:
+    rows = ReplicaRows()
+    rows.apply(changes_between({}, world))
+    return rows
 
 
 @given(worlds, worlds, worlds)
