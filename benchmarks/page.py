@@ -135,7 +135,8 @@ Memory is resident, at the worst moment, beyond what the process had before.""",
 
 The time for one row of the database when all of it is as it should be. No transaction is sent: where the database was
 found full, the records of its file are counted. A process that has filled it is told of every row by the server once
-more, which costs the server more than anything else here; whoever reconciles again at once waits for that first.""",
+more, which costs the server more than anything else here; whoever reconciles again at once waits for that first. To
+tell of a row takes the server itself longer than the target, so that there the client's own time is what has one.""",
     "events": """one pod comes or goes
 
 The bare transaction has the same operations as ready bytes, on a second server with the same contents; that one has no

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from benchmarks.backends import BACKENDS, DEFAULT, MODES
 from benchmarks.child import Job, once
 from benchmarks.clusters import OWNER, Shape
-from benchmarks.measure import Block, Effort, Line, judged, percent, samples_of, seconds
+from benchmarks.measure import Block, Effort, Line, line, samples_of, seconds
 from benchmarks.servers import Load, empty, filled, load
 from benchmarks.usage import Figures, cpu_of, own_cpu
 from benchmarks.wire import Wire
@@ -34,7 +35,7 @@ FILLED_ITSELF = {
 }
 """What is measured in a process that found the database full, and in one that has filled it."""
 
-JUDGED = {"again", "equal", "both"}
+JUDGED = {"again", "equal"}
 
 
 def blocks(effort: Effort) -> Iterator[Block]:
@@ -72,16 +73,11 @@ def _filled_by_itself(written: Load, effort: Effort) -> Iterator[Line]:
 def _lines(who: str, taken: list[Figures], names: Mapping[str, str], rows: int, *, judge: bool) -> Iterator[Line]:
     for name, title in names.items():
         wall, cpu, server = (samples_of(taken, f"{name} {what}").each(rows) for what in ("wall_s", "cpu_s", "server_s"))
-        has_target = judge and name in JUDGED
-        yield Line(
-            f"{who}: {title}",
-            seconds(wall.median),
-            percent(wall.spread),
-            target=f"<= {seconds(TARGET_S)}" if has_target else "",
-            verdict=judged(wall.median <= TARGET_S) if has_target else "",
-            client_cpu=seconds(cpu.median),
-            server_cpu=seconds(server.median),
-        )
+        at_most = TARGET_S if judge and name in JUDGED else None
+        told = line(f"{who}: {title}", wall, at_most_s=at_most)
+        yield replace(told, client_cpu=seconds(cpu.median), server_cpu=seconds(server.median))
+        if name == "both":
+            yield line(f"{who}: {title}, client CPU", cpu, at_most_s=TARGET_S if judge else None)
 
 
 # In the child -----------------------------------------------------------------------------------------------------

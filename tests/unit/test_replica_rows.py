@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovnk8s_topo.backends import change_log, replica_rows
+from ovnk8s_topo.backends import change_log, live_rows, replica_rows
 from ovnk8s_topo.backends.lookup import Lookup
 from ovnk8s_topo.backends.replica_rows import Astray, ReplicaRows, RowChange, row_change
 from ovnk8s_topo.backends.told_rows import SentRows
@@ -203,8 +203,27 @@ def test_a_row_is_compared_without_being_read(
         if by_itself:
             assert {uuid for uuid, row in candidates if not snapshot.shows(uuid, row)} == unlike, decoded
         else:
-            assert snapshot.unlike(candidates) == unlike, decoded
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(live_rows, "_AT_ONCE", 2)
+                assert snapshot.unlike(candidates) == unlike, decoded
         assert_same(snapshot, expected)
+
+
+@pytest.mark.parametrize(
+    ("holders", "parent", "same"),
+    [("a", "a", True), ("a", "b", False), ("ab", "a", False), ("", "a", False), ("", "", True)],
+)
+def test_a_row_that_is_as_it_was_sent_may_be_held_by_another(holders: str, parent: str, same: bool) -> None:
+    port, sent = LogicalSwitchPort(name="p", parent=parent), SentRows()
+    sent.note(PORTS[0], '{"name":"p"}', port)
+    held = [SWITCHES["ab".index(name)] for name in holders]
+    rows = ReplicaRows(sent=sent)
+    for name, uuid in zip("ab", SWITCHES, strict=False):
+        ports = ["uuid", PORTS[0]] if uuid in held else ["set", []]
+        rows.load(row_change("Logical_Switch", uuid, {"initial": {"name": name, "ports": ports}}))
+    rows.load(row_change("Logical_Switch_Port", PORTS[0], {"initial": {"name": "p"}}))
+    assert sent._told
+    assert rows.snapshot().unlike([(PORTS[0], port)]) == (set() if same else {PORTS[0]})
 
 
 def is_lone(stored: Stored | None, row: Row) -> bool:
