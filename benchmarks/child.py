@@ -51,6 +51,7 @@ class Child:
     """A process that does one job, round by round."""
 
     def __init__(self, job: Job) -> None:
+        self._pods = job.shape.pods
         command = (sys.executable, "-m", "benchmarks.child", json.dumps(asdict(job)))
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -68,6 +69,8 @@ class Child:
         RuntimeError  it failed; its traceback is on stderr
         """
         assert self._process.stdin is not None
+        # Here and not in the child, which is what is measured and drawn.
+        have_memory_at_hand(self._pods)
         self._process.stdin.write("\n")
         figures: Figures = self._answer()
         return figures
@@ -107,7 +110,6 @@ def main(text: str) -> None:
     one_round: Callable[[], Figures] = import_module(f"benchmarks.{job.task}").ready(job)
     print(json.dumps("ready"), flush=True)
     while asked.get():
-        have_memory_at_hand(job.shape.pods)
         print(json.dumps(one_round()), flush=True)
 
 
