@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
+from itertools import chain, repeat
 from typing import cast
 
 from ovnk8s_topo.backends.new_rows import HINT, NewRows
@@ -25,6 +25,7 @@ from ovnk8s_topo.backends.operations import (
     to_json,
     to_text,
     uuid_set,
+    uuid_set_text,
     wait,
     where_uuid,
 )
@@ -94,7 +95,7 @@ class _Transaction:
     def texts(self, note: Note | None = None) -> Iterator[str]:
         """Yield the same as JSON texts."""
         yield from map(to_text, chain(self.name_guards(), self.guards()))
-        yield from (self.insert_text(change, note) for change in self.inserts)
+        yield from map(self.insert_text, self.inserts, repeat(note))
         yield from map(to_text, self.writes())
         if self.problems:
             raise RowError(self.problems)
@@ -245,7 +246,7 @@ class _Transaction:
 
     def text_with(self, members: list[str], uuid: str) -> str:
         """Return the text of a new row, with its children."""
-        held = [f'"{column}":{to_text(uuid_set(uuids))}' for column, uuids in self.children.get(uuid, {}).items()]
+        held = [f'"{column}":{uuid_set_text(uuids)}' for column, uuids in self.children.get(uuid, {}).items()]
         return f"{{{','.join([*members, *held])}}}"
 
     def writes(self) -> Iterator[Operation]:

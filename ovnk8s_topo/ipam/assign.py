@@ -66,6 +66,9 @@ def assign(
     if not subnets:
         return Assignment(dict.fromkeys(owners, ()), {})
     pools = SubnetPools(subnets, excluded=excluded, withheld=withheld, reserved=reserved, name=name)
+    if not (claims or requests or exact):
+        unserved: dict[str, str] = {}
+        return Assignment(_serve(pools, tuple(owners), {}, {}, unserved), unserved)
     problems = _misfits(pools, exact)
     claiming = [owner for owner in owners if owner in exact or owner in claims]
     fitting = {owner: exact[owner] if owner in exact else pools.fitting(claims[owner]) for owner in claiming}

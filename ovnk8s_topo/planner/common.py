@@ -63,7 +63,7 @@ def pod_port_row(
     owner           whose mark the port bears; "": nobody's
     port            its name, if somebody has made it already
     """
-    text = frozenset({f"{mac} {addresses[0]}" if len(addresses) == 1 else " ".join([mac, *map(str, addresses)])})
+    text = frozenset({f"{mac} {addresses[0]!s}" if len(addresses) == 1 else " ".join([mac, *map(str, addresses)])})
     options = {"requested-chassis": pod.node}
     if pod.uid:
         options["iface-id-ver"] = pod.uid

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, TypeVar, overload
 
@@ -62,12 +63,17 @@ class Unit(NamedTuple):
 class Units(Mapping[Key, Unit]):
     """Units by the keys of their rows. Those of attachments, of which there are many, are made for whoever asks.
 
-    named        units of rows, which go before attachments
-    attachments  by the names of their ports
+    named    units of rows, which go before attachments
+    granted  attachments that have a port
     """
 
-    def __init__(self, named: Mapping[Key, Unit], attachments: Mapping[str, Wanted]) -> None:
-        self._named, self._attachments = named, attachments
+    def __init__(self, named: Mapping[Key, Unit], granted: Sequence[tuple[Wanted, Grant]]) -> None:
+        self._named, self._granted = named, granted
+
+    @cached_property
+    def _attachments(self) -> Mapping[str, Wanted]:
+        """Attachments by the names of their ports."""
+        return {item.port: item for item, _ in self._granted}
 
     def __getitem__(self, key: Key) -> Unit:
         unit = self.get(key)
@@ -203,7 +209,7 @@ class _Planner:
         self.style = STYLES[topology.style]
         self.rows: dict[Key, Row] = {}
         self.named: dict[Key, Unit] = {}
-        self.units = Units(self.named, {item.port: item for item, _ in allocation.granted})
+        self.units = Units(self.named, allocation.granted)
         self.spoilt: set[Unit] = set()
         self.faults: list[Fault] = [*allocation.faults]
 
@@ -211,11 +217,12 @@ class _Planner:
         for network in sorted(self.topology.networks, key=lambda network: network.name):
             if network.name not in self.allocation.refused:
                 self.plan_network(network)
-        for item, grant in self.allocation.granted:
+        rows, owner, new = self.rows, self.owner, tuple.__new__
+        for item, (mac, addresses) in self.allocation.granted:
             network, pod, nad_key, _, port, switch, _ = item
-            row = pod_port_row(network, switch, pod, nad_key, *grant, self.owner, port)
-            key = tuple.__new__(Key, (PORTS, port))  # twice as quick as to call it
-            if self.rows.setdefault(key, row) is not row:
+            row = pod_port_row(network, switch, pod, nad_key, mac, addresses, owner, port)
+            key = new(Key, (PORTS, port))  # twice as quick as to call it
+            if rows.setdefault(key, row) is not row:
                 self.note_rivals(key, row, Unit(network.name, pod=item.pod_key, nad_key=nad_key))
         return self.result()
 
@@ -223,12 +230,12 @@ class _Planner:
         problems = tuple(fault.problem for fault in self.faults if fault.problem)
         gaps = Gaps.union([self.gaps, *(fault.gap for fault in self.faults)])
         granted, bound = self.allocation.granted, self.allocation.claims
-        claims = [(bound[item.port], item, grant) for item, grant in granted if item.port in bound]
+        claims = [(bound[item.port], item, grant) for item, grant in granted if item.port in bound] if bound else []
         desired = Desired(
             RowSet.by_key(self.rows),
             problems,
             gaps,
-            {item.port: grant for item, grant in granted},
+            self.allocation.grants,
             self.allocation.slices,
             self.units,
             claims={item.port: claim.key for claim, item, _ in claims},

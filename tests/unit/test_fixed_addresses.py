@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
-from planning import HONOUR, NODES, addresses, again, asking, fresh, pod, pods_left_alone, problems, topology
+from planning import HONOUR, NODES, addresses, again, asking, fresh, pod, pods_left_alone, problems, stored, topology
 
+from ovnk8s_topo.nb.rowset import Snapshot
+from ovnk8s_topo.nb.tables import Key, LogicalSwitchPort, Row
 from ovnk8s_topo.planner import Desired
 from ovnk8s_topo.spec import Attachment, Given, Layer2, Layer3, Localnet, Network, Node, Pod, Style, Topology
 
@@ -261,6 +264,31 @@ def test_macs_that_pods_were_told_twice_are_a_problem_of_both_and_of_whoever_ask
     done = plan(*pods, asking("c", mac=MAC), pod("d"))
     assert addresses(done) == {"d": "10.22.0.3"}
     assert sorted(problem.subject.split()[1] for problem in done.problems) == ["default/a", "default/b", "default/c"]
+
+
+def port_with(name: str, address: str, network: Network) -> Row:
+    """Return the port of a pod as somebody has changed it."""
+    port = Key("Logical_Switch_Port", f"default.{network.name}_default_{name}")
+    row = plan(pod(name, network.name), network=network).rows[port]
+    assert isinstance(row, LogicalSwitchPort)
+    return replace(row, addresses=frozenset({address}), port_security=frozenset({address}))
+
+
+def in_database(*rows: Row) -> Snapshot:
+    return stored({row.key: row for row in rows})
+
+
+def test_a_mac_in_two_ports_is_a_problem_though_nobody_asks() -> None:
+    before = in_database(*(port_with(name, MAC, BARE) for name in "ab"))
+    done = again(topology(pod("a", "bare"), pod("b", "bare"), networks=(BARE,)), before)
+    assert [problem.subject for problem in done.problems] == [f"Pod default/{name} (default/bare)" for name in "ab"]
+
+
+def test_a_port_that_stays_keeps_the_mac_behind_the_address_of_another() -> None:
+    made = "0a:58:0a:16:00:01"
+    before = in_database(port_with("a", f"{MAC} 10.22.0.1", L2), port_with("z", f"{made} 10.22.0.5", L2))
+    done = again(topology(pod("a"), networks=(L2,)), before)
+    assert why(done) == in_use("a", made, "port default.l2_default_z")
 
 
 def test_one_mac_on_two_networks_is_fine() -> None:

@@ -123,12 +123,12 @@ CASES: dict[str, tuple[list[Change], list[Operation]]] = {
         [unnamed("Logical_Switch", "new"), insert("Logical_Switch", "N", name="new", external_ids=MARK)],
     ),
     "new switch with ports: the set is built at once": (
-        [Insert("N", switch("new")), Insert("A", port("a", "new"), ("N",)), Insert("B", port("b", "new"), ("N",))],
+        [Insert("N", switch("new")), Insert("B", port("a", "new"), ("N",)), Insert("A", port("b", "new"), ("N",))],
         [
             unnamed("Logical_Switch", "new"),
             insert("Logical_Switch", "N", name="new", external_ids=MARK, ports=uuids("A", "B")),
-            insert("Logical_Switch_Port", "A", name="a", external_ids=MARK),
-            insert("Logical_Switch_Port", "B", name="b", external_ids=MARK),
+            insert("Logical_Switch_Port", "B", name="a", external_ids=MARK),
+            insert("Logical_Switch_Port", "A", name="b", external_ids=MARK),
         ],
     ),
     "new ports in an existing switch: one guard, one mutation": (

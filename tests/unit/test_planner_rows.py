@@ -250,6 +250,12 @@ def test_a_pod_on_an_undescribed_node_gets_nothing_of_a_layer3_network() -> None
     assert done.gaps == Gaps(pods={"default/p"}, nodes={"far"})
 
 
+def test_pods_that_get_nothing_are_named_in_order() -> None:
+    pods = tuple(Pod(name=name, node=node, networks="l3") for name, node in (("a", "far"), ("b", "away"), ("c", "far")))
+    done = planned(Layer3(name="l3", subnets="10.0.0.0/16"), pods=pods)
+    assert [problem.subject.split()[1] for problem in done.problems] == ["default/a", "default/b", "default/c"]
+
+
 def test_without_a_row_goes_what_was_made_for_the_same() -> None:
     pods = (Pod(name="p", node="n1", networks="l3,l2"), Pod(name="q", node="n2", networks="l3"))
     networks = (Layer3(name="l3", subnets="10.0.0.0/16"), Layer2(name="l2"))
