@@ -125,12 +125,10 @@ class LiveRows(abc.ABC, Generic[T]):
             self.serial += 1
             self.log.add(self.serial, changed)
 
-    def hold(self, holder: str, children: Iterable[str]) -> None:
+    def hold(self, holder: str, children: Collection[str]) -> None:
         """Give a holder more children."""
-        held = self.held.setdefault(holder, set())
-        for child in children:
-            held.add(child)
-            self.holders.add(child, holder)
+        self.held.setdefault(holder, set()).update(children)
+        self.holders.add_to_all(children, holder)
 
     def release(self, holder: str, children: Iterable[str]) -> None:
         """Take children from a holder."""

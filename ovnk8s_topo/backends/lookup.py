@@ -32,6 +32,14 @@ class Lookup:
         if found is not uuid and found != uuid:
             self._found[text] = frozenset((uuid, *self.get(text)))
 
+    def add_to_all(self, texts: Collection[str], uuid: str) -> None:
+        """Add one uuid to many texts; most have none."""
+        if self._found.keys().isdisjoint(texts):
+            self._found.update(dict.fromkeys(texts, uuid))
+            return
+        for text in texts:
+            self.add(text, uuid)
+
     def discard(self, text: str, uuid: str) -> None:
         """Remove a uuid if it is there."""
         left = [found for found in self.get(text) if found != uuid]

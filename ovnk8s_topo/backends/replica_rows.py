@@ -136,8 +136,9 @@ class ReplicaRows(LiveRows[str]):
 
     def load_sent(self, table: str, uuid: str, text: str) -> None:
         """Do what `load` does, for a row that holds none and is as it was sent; see `SentRows.at`."""
-        row = self._sent.hear(uuid, text)
-        assert row
+        heard = self._sent.hear(uuid, text)
+        assert heard
+        uuid, row = heard
         self.contents[table][uuid] = text
         self.names[table].add(row.name, uuid)
 
@@ -289,9 +290,9 @@ class ReplicaRows(LiveRows[str]):
         row, members = _without_members(change.table, change.row)
         text = change.text if change.text and row is change.row else _to_text(row)
         after = self._called(change.table, row)
-        if before is None:
-            self._sent.hear(change.uuid, text)
-        return _Step(change.table, change.uuid, before, after, text, members - held, held - members)
+        heard = self._sent.hear(change.uuid, text) if before is None else None
+        uuid = heard[0] if heard else change.uuid
+        return _Step(change.table, uuid, before, after, text, members - held, held - members)
 
     def _modify(self, change: RowChange, present: str) -> _Step:
         difference, members = _without_members(change.table, change.row)
@@ -328,7 +329,7 @@ class ReplicaRows(LiveRows[str]):
         if step.lost:
             self.release(step.uuid, step.lost)
         if step.gained:
-            self.hold(step.uuid, step.gained)
+            self.hold(step.uuid, self._sent.own(step.gained))
 
     def _rewrite(self, step: _Step) -> None:
         names = self.names[step.table]

@@ -7,7 +7,7 @@ ovsdb-server since OVS 2.17 sorts the members of the updates that it makes once 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from ovnk8s_topo.backends.new_rows import Maps, text_of
@@ -35,13 +35,16 @@ class SentRows:
 
     What was sent has been written as text already, and a hash of it costs a fraction of writing it once more. Rows are
     held until somebody has asked for them once, or others are sent.
+
+    A message has texts of its own for uuids. Whoever keeps rows by the texts that were sent holds each but once, and
+    who looks for many of them by these finds them without comparing texts: that is to read the memory of both.
     """
 
     __slots__ = ("_sent", "_told")
 
     def __init__(self) -> None:
-        self._sent: dict[str, tuple[int, int, Row]] = {}
-        self._told: dict[str, tuple[str, Row]] = {}
+        self._sent: dict[str, tuple[int, int, Row, str]] = {}
+        self._told: dict[str, tuple[str, Row, str]] = {}
 
     def clear(self) -> None:
         """Forget all."""
@@ -49,7 +52,7 @@ class SentRows:
 
     def note(self, uuid: str, text: str, row: Row) -> None:
         """Note a row as it is sent."""
-        self._sent[uuid] = hash(text), len(text), row
+        self._sent[uuid] = hash(text), len(text), row, uuid
 
     def at(self, uuid: str, text: str, place: int) -> str:
         """Return the text of a row if it was sent and stands at this place of a longer text, else ""."""
@@ -59,13 +62,21 @@ class SentRows:
         told = text[place : place + sent[1]]
         return told if hash(told) == sent[0] else ""
 
-    def hear(self, uuid: str, text: str) -> Row | None:
-        """Hear of a new row; return it if it is as it was sent."""
+    def hear(self, uuid: str, text: str) -> tuple[str, Row] | None:
+        """Hear of a new row; return it, and its uuid as it was sent, if the row is as it was sent."""
         sent = self._sent.pop(uuid, None)
         if sent is None or sent[0] != hash(text):
             return None
-        self._told[uuid] = text, sent[2]
-        return sent[2]
+        _, _, row, uuid = sent
+        self._told[uuid] = text, row, uuid
+        return uuid, row
+
+    def own(self, uuids: Collection[str]) -> Collection[str]:
+        """Return equal uuids, as they were sent where they were."""
+        if not (self._sent or self._told):
+            return uuids
+        sent, told = self._sent.get, self._told.get
+        return [(sent(uuid) or told(uuid) or (uuid,))[-1] for uuid in uuids]
 
     def are_one(self, uuid: str, text: str, row: Row) -> bool:
         """Tell whether a row is the one that was sent, and the text is what was told of it; asked once for each."""

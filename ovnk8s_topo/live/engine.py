@@ -289,7 +289,7 @@ class Engine:
             # What our own commit has written, or the plan has found as it shall be, need not be looked at twice.
             made = self._last.made(changed)
             differing = self._last.differing(changed, made, snapshot)
-            known = {uuid: row for uuid, row in made.items() if uuid not in differing}
+            known = {uuid: row for uuid, row in made if uuid not in differing}
             known.update(self._last.found(changed))
             changed = frozenset(differing)
             self.memory = Memory.of(self.base, self.roll)

@@ -5,7 +5,7 @@ Law: until somebody else writes, every row is as the plan wants it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator
 
 from ovnk8s_topo.diff import Delete, Insert
 from ovnk8s_topo.nb.rowset import Snapshot
@@ -23,28 +23,28 @@ class LastPlan:
         self._plan = plan
         self.departed = {change.stored.uuid for change in plan.changes if isinstance(change, Delete)}
 
-    def made(self, among: Container[str]) -> dict[str, Row]:
-        """Return the rows that the plan has made, by uuid, in the order in which they lie in memory."""
+    def made(self, among: Container[str]) -> list[tuple[str, Row]]:
+        """Return the rows that the plan has made, with their uuids, in the order in which they lie in memory."""
         inserts = (change for change in self._plan.changes if isinstance(change, Insert)) if among else ()
-        return {change.uuid: change.row for change in inserts if change.uuid in among}
+        return [(change.uuid, change.row) for change in inserts if change.uuid in among]
 
-    def differing(self, uuids: frozenset[str], made: Mapping[str, Row], snapshot: Snapshot) -> set[str]:
+    def differing(self, uuids: frozenset[str], made: Collection[tuple[str, Row]], snapshot: Snapshot) -> set[str]:
         """Return those of some rows that are not as the plan wants them.
 
         made  those of them that it has made
         """
         others, found = dict[str, Row](), set[str]()
-        for uuid in uuids - made.keys():
+        for uuid in uuids.difference(uuid for uuid, _ in made) if len(made) < len(uuids) else ():
             stored = snapshot.rows.get(uuid)
             row = self._plan.desired.rows.get(stored.key) if stored else None
             if row is not None:
                 others[uuid] = row
             elif stored or uuid not in self.departed:
                 found.add(uuid)
-        for some in (made, others):
-            found |= snapshot.unlike(some.items())
+        for some in (made, others.items()):
+            found |= snapshot.unlike(some)
             # Others may bear a name that the schema does not keep unique.
-            rivals = ((uuid, row.key) for uuid, row in some.items() if not row.TABLE.indexed)
+            rivals = ((uuid, row.key) for uuid, row in some if not row.TABLE.indexed)
             found |= {uuid for uuid, key in rivals if len(snapshot.named(key)) != 1}
         return found
 

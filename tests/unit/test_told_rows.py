@@ -104,3 +104,17 @@ def test_rows_that_are_not_known() -> None:
     sent = sent_and_heard(heard)
     sent.clear()
     assert not sent.are_one(UUID, heard, ROW)
+
+
+def test_uuids_that_were_sent_are_told_as_the_very_same_texts() -> None:
+    """Not merely as equal ones: to compare two texts is to read the memory of both."""
+    sent = SentRows()
+    for uuid in (UUID, OTHER):
+        sent.note(uuid, '{"name":"p"}', ROW)
+    alike = ["".join(list(uuid)) for uuid in (UUID, OTHER, "alien")]
+    heard = sent.hear(alike[0], '{"name":"p"}')
+    assert heard is not None
+    assert heard[0] is UUID
+    assert [mine is theirs for mine, theirs in zip(sent.own(alike), (UUID, OTHER, alike[2]), strict=True)] == [True] * 3
+    sent.clear()
+    assert sent.own(alike) is alike
