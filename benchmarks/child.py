@@ -51,7 +51,6 @@ class Child:
     """A process that does one job, round by round."""
 
     def __init__(self, job: Job) -> None:
-        self._pods = job.shape.pods
         command = (sys.executable, "-m", "benchmarks.child", json.dumps(asdict(job)))
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -69,8 +68,6 @@ class Child:
         RuntimeError  it failed; its traceback is on stderr
         """
         assert self._process.stdin is not None
-        # Here and not in the child, which is what is measured and drawn.
-        have_memory_at_hand(self._pods)
         self._process.stdin.write("\n")
         figures: Figures = self._answer()
         return figures
@@ -98,6 +95,8 @@ class Child:
 def once(job: Job) -> Figures:
     """Let a new process do one round of a job; see `Child.round`."""
     with Child(job) as child:
+        # Here and not in the child, which is what is measured and drawn.
+        have_memory_at_hand(job.shape.pods)
         return child.round()
 
 

@@ -16,7 +16,7 @@ from benchmarks.child import Child, Job
 from benchmarks.clusters import OWNER, Shape
 from benchmarks.measure import Block, Effort, Line, judged, line, percent, ratio_line, samples_of, seconds
 from benchmarks.servers import filled, guarded, load
-from benchmarks.usage import Figures
+from benchmarks.usage import Figures, apart, together
 from benchmarks.wire import Wire, transaction
 from ovnk8s_topo import Pod, Reconciler, Result
 
@@ -42,6 +42,9 @@ STREAM = 1_000
 FEW = "few"
 """The mode of a job with only some pods."""
 
+Place = Callable[[int, Iterable[int]], None]
+"""Puts a client and its servers, by their process ids, on processors."""
+
 TO_BARE, TO_SMALL, RATE = 2.0, 2.0, 1_000
 """The issue's targets: latency to the bare transaction's, a large network to a small one, pods in a second."""
 
@@ -57,10 +60,16 @@ def blocks(effort: Effort) -> Iterator[Block]:
             title = f"{backend}, {shapes[0].kind}: one pod"
             yield Block(title, tuple(_lines(taken, small, target)))
             yield Block(f"{title} after the other", tuple(_stream_lines(taken, target)))
+    small = next(iter((TINY if effort.quick else SIZES)["layer3"]))
+    taken = _taken(effort, DEFAULT, [small], together)
+    yield Block(f"{DEFAULT}, layer3: one pod, all on one processor", tuple(_lines(taken, small, target=False)))
 
 
-def _taken(effort: Effort, backend: str, shapes: list[Shape]) -> Mapping[Shape, list[Figures]]:
-    """Let a child for each size have its round in turn."""
+def _taken(effort: Effort, backend: str, shapes: list[Shape], place: Place = apart) -> Mapping[Shape, list[Figures]]:
+    """Let a child for each size have its round in turn.
+
+    place  puts a child and its two servers on processors
+    """
     with ExitStack() as stack:
         children = {}
         for shape in shapes:
@@ -69,12 +78,21 @@ def _taken(effort: Effort, backend: str, shapes: list[Shape]) -> Mapping[Shape, 
             # An IDL's snapshot is read anew, row by row, for every event: a few of them tell enough.
             mode = FEW if effort.quick or backend != DEFAULT else ""
             job = Job("events", ovn.nb, shape, backend=backend, mode=mode, twin=twin.nb)
-            children[shape] = stack.enter_context(Child(job))
+            child = children[shape] = stack.enter_context(Child(job))
+            place(child.pid, _servers_of(job))
         taken: dict[Shape, list[Figures]] = {shape: [] for shape in shapes}
         for _ in range(effort.turns(5)):
             for shape, child in children.items():
                 taken[shape].append(child.round())
         return taken
+
+
+def _servers_of(job: Job) -> list[int]:
+    pids = []
+    for connection in (job.connection, job.twin):
+        with Wire(connection) as wire:
+            pids.append(wire.server)
+    return pids
 
 
 def _lines(taken: Mapping[Shape, list[Figures]], small: Shape, target: bool) -> Iterator[Line]:

@@ -144,7 +144,11 @@ client to tell of the change, ours has the library itself. The two take turns po
 moment ago is quicker than one that has rested; pods one after the other come in two rows, first ours, then bare.
 Ovsdb-server copies the set of a switch's ports for each change to it, so one huge switch is slow for everybody: there,
 the ratio to the bare transaction tells. Client CPU is that of the whole process, garbage collection included. Whoever
-waits longer for the server pays more for being woken, with caches gone cold: how much more, the bare client tells.""",
+waits longer for the server pays more for being woken, with caches gone cold: how much more, the bare client tells.
+
+The client has one processor and the servers another. Left to the scheduler, they share one for some rounds and not for
+others. On one alone nobody has to be woken on another, from which the bare transaction gains most, and nothing is done
+while the server works, as the library likes to: the last table shows how much that makes.""",
     "replica": """a new client's copy
 
 Reading the bytes means: the same monitor request on a bare socket, and `json.loads` of the reply as a whole. Memory is

@@ -7,7 +7,7 @@ import mmap
 import os
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 _MEMORY_OF_A_POD = 20 << 10
@@ -54,6 +54,27 @@ def have_memory_at_hand(pods: int) -> None:
     if pages:
         with mmap.mmap(-1, pages * mmap.PAGESIZE) as memory:
             memory[:: mmap.PAGESIZE] = bytes(pages)
+
+
+def apart(client: int, servers: Iterable[int]) -> None:
+    """Keep a client on one processor and its servers on another, if there are two.
+
+    Else the scheduler decides, anew every few rounds, and that is what is measured: see `together`.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    _keep_on(processors[0], [client])
+    _keep_on(processors[-1], servers)
+
+
+def together(client: int, servers: Iterable[int]) -> None:
+    """Keep a client and its servers on one processor: none is woken on another, and no two do anything at once."""
+    _keep_on(min(os.sched_getaffinity(0)), [client, *servers])
+
+
+def _keep_on(processor: int, processes: Iterable[int]) -> None:
+    for process in processes:
+        for thread in os.listdir(f"/proc/{process}/task"):
+            os.sched_setaffinity(int(thread), {processor})
 
 
 def own_cpu() -> float:
