@@ -50,7 +50,6 @@ class Allocation:
 
     slices   layer3 network -> node -> its slices
     granted  every attachment that gets a port, with its grant; by port
-    grants   port name -> its grant
     refused  networks that are at fault themselves
     faults   why the others got nothing
     claims   port name -> the IPAMClaim that its attachment refers to
@@ -59,7 +58,6 @@ class Allocation:
 
     slices: Mapping[str, Mapping[str, tuple[Subnet, ...]]]
     granted: Sequence[tuple[Wanted, Grant]]
-    grants: Mapping[str, Grant]
     refused: frozenset[str]
     faults: Sequence[Fault]
     claims: Mapping[str, IpamClaim] = field(default_factory=dict)
@@ -161,7 +159,6 @@ class _Allocator:
         return Allocation(
             self.slices,
             [(item, grants[item.port]) for item in in_order if item.port in grants],
-            grants,
             frozenset(self.refused),
             self.faults,
             self.bindings.claims,

@@ -109,7 +109,7 @@ class Desired:
     rows      as they shall be, with the mark of the owner that they were planned for, if any
     problems  who got nothing, and why
     gaps      whose rows to leave alone: the topology's own gaps and those of `problems`
-    grants    port name -> MAC and addresses of every attachment
+    grants    port name -> MAC and addresses of every attachment, by port
     slices    layer3 network -> node -> its slices
     units     key of a row -> what it was made for
     claims    port name -> ``namespace/name`` of the IPAMClaim that its attachment refers to
@@ -235,7 +235,7 @@ class _Planner:
             RowSet.by_key(self.rows),
             problems,
             gaps,
-            self.allocation.grants,
+            {item.port: grant for item, grant in granted},
             self.allocation.slices,
             self.units,
             claims={item.port: claim.key for claim, item, _ in claims},
