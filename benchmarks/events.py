@@ -42,7 +42,7 @@ REST_S = 0.002
 CPU = {
     "client CPU": "cpu_s",
     "client CPU of the bare transaction": "bare_cpu_s",
-    "client CPU, each after 2 ms of rest": "rested_cpu_s",
+    f"client CPU, each after {REST_S * 1e3:g} ms of rest": "rested_cpu_s",
 }
 """What is told of the client's processor time, and the figure that it is."""
 

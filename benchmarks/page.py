@@ -144,9 +144,9 @@ client to tell of the change, ours has the library itself. The two take turns po
 moment ago is quicker than one that has rested; pods one after the other come in two rows, first ours, then bare.
 Ovsdb-server copies the set of a switch's ports for each change to it, so one huge switch is slow for everybody: there,
 the ratio to the bare transaction tells. Client CPU is that of the whole process, garbage collection included. Whoever
-waits longer for the server pays more for being woken, with caches gone cold: an event in a network of 100 ports takes
-the client twice the time after 2 ms of rest, which is what one switch with 100,000 ports makes it wait. So there sizes
-are compared with that much rest before each event.
+waits longer for the server pays more for being woken, with caches gone cold: how much more, the lines with 2 ms of rest
+tell, which is what one switch with 100,000 ports makes a client wait. So there sizes are compared with that much rest
+before each event; the ratio without it has no target.
 
 The client has one processor and the servers another. Left to the scheduler, they share one for some rounds and not for
 others. On one alone nobody has to be woken on another, from which the bare transaction gains most, and nothing is done
